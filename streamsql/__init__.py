@@ -1,0 +1,1 @@
+"""streamsql: streaming SQL over Kafka in one Python process."""

@@ -1,0 +1,1 @@
+"""The nouns of streamsql: types, schemas, batches, and the contracts between the floors."""

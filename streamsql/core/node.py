@@ -1,0 +1,146 @@
+"""Node and Operator: what a step of a plan is, and what runs it.
+
+A Node is a frozen description. It knows its schema, its changelog mode and its *relation*: what
+it means over all input at once, as one DuckDB SELECT. An Operator is the same meaning made
+incremental: the sum of what it emits equals the relation over the sum of what came in (law 3).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from streamsql.core.batch import Batch
+from streamsql.core.clock import Clock
+from streamsql.core.schema import Schema
+
+
+class Statement(Protocol):
+    """A prepared statement over an Input; see `state.database`."""
+
+    def run(self, *params: object) -> pa.Table: ...
+
+
+class Database(Protocol):
+    """What operators may ask of DuckDB; implemented by `state.database.Database`.
+
+    All SQL text is DuckDB's. Errors arrive as DataError or StateError, never as DuckDB's own.
+    """
+
+    def execute(self, sql: str, *params: object) -> None: ...
+
+    def query(self, sql: str, *params: object) -> pa.Table: ...
+
+    def over(self, name: str, schema: pa.Schema) -> BatchInput:
+        """An Arrow table that SQL sees as `name`; its content is swapped before each run."""
+        ...
+
+    def prepare(self, sql: str) -> Statement:
+        """Prepare `sql`; run it many times. Inputs it names must exist already."""
+        ...
+
+    def columns(self, sql: str) -> pa.Schema:
+        """The Arrow schema that a SELECT would give, without running it."""
+        ...
+
+
+class BatchInput(Protocol):
+    name: str
+
+    def set(self, table: pa.Table) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """What EXPLAIN says of a node: a title, then lines `key: value` below it."""
+
+    title: str
+    details: tuple[tuple[str, str], ...] = ()
+
+
+class SideOutput(Protocol):
+    """Where rows go that are not in the result (law 5)."""
+
+    def late(self, seq: Sequence[int], reason: str) -> None:
+        """The records named by `$seq` were dropped by the operator as too late."""
+        ...
+
+    def error(self, seq: Sequence[int], reason: str) -> None:
+        """The records named by `$seq` cannot be processed, and the policy is to go on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an operator may use.
+
+    name       unique in the job and stable between runs: prefix of its state tables
+    hidden     hidden columns that the input of each port carries
+    settings   the session's settings, as `table.local-time-zone`
+    """
+
+    name: str
+    database: Database
+    clock: Clock
+    side: SideOutput
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class Operator(ABC):
+    """The running half of a Node. It owns the state; only the engine's thread calls it.
+
+    The engine calls `step` for each batch on a port, then `advance` if the operator's watermark
+    (the least of its inputs') rose. Both may emit. State written goes to `context.database`,
+    which the engine commits; an operator finds its tables again when it is made anew.
+    """
+
+    @abstractmethod
+    def step(self, port: int, batch: Batch) -> Batch | None:
+        """Apply the changes of one input; the changes of the output, None for none."""
+
+    def advance(self, watermark_us: int) -> Batch | None:
+        """Event time has passed `watermark_us` (MAX_WATERMARK at the end of all input)."""
+        return None
+
+    def statistics(self) -> Mapping[str, int]:
+        """Counters by name: `state_rows`, `late_rows`, …"""
+        return {}
+
+
+@dataclass(frozen=True)
+class Node(ABC):
+    """One step of a plan. Equal nodes are one node: a shared view runs once.
+
+    inputs       the nodes it reads, by port
+    schema       the visible columns; names are distinct
+    append_only  True: rows are only added and batches carry no `$diff`; False: they carry it
+    hidden       hidden columns its batches carry (`$diff` among them iff not append_only)
+    """
+
+    inputs: tuple[Node, ...]
+    schema: Schema
+    append_only: bool
+    hidden: tuple[str, ...]
+
+    @abstractmethod
+    def relation(self, inputs: Sequence[str]) -> str:
+        """Its meaning over all input at once: a DuckDB SELECT of the visible columns over the
+        given table names (quoted by the caller), one a port."""
+
+    @abstractmethod
+    def operator(self, context: Context) -> Operator:
+        """Make what runs it; state that exists under `context.name` is found again."""
+
+    @abstractmethod
+    def explain(self) -> Explain: ...
+
+    def holds_state(self) -> bool:
+        return False
+
+    def extra(self) -> Mapping[str, Any]:
+        """Facts for EXPLAIN in machine-readable form."""
+        return {}

@@ -1,0 +1,162 @@
+"""The door to DuckDB: one connection that holds the state of a job, and runs its SQL.
+
+Nothing else imports duckdb. Its errors leave as StateError, DataError (a value that a cast or an
+overflow refuses) or InternalError (SQL that we generated wrongly).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
+
+from streamsql.core.schema import quote
+from streamsql.errors import DataError, InternalError, StateError, StreamSQLError
+
+_OF_A_VALUE = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException)
+"""What DuckDB raises when a value, and not the statement, is at fault."""
+
+
+def translated(error: duckdb.Error, sql: str) -> StreamSQLError:
+    """DuckDB's error as one of ours."""
+    text = str(error)
+    if isinstance(error, _OF_A_VALUE):
+        return DataError(text.split("\n")[0].split(": ", 1)[-1])
+    if isinstance(error, duckdb.IOException):
+        return StateError(f"the state database cannot be used: {text}")
+    return InternalError(f"DuckDB refused generated SQL: {text}", detail=sql)
+
+
+@contextlib.contextmanager
+def errors_of(sql: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise translated(error, sql) from error
+
+
+class Input:
+    """An Arrow table that SQL sees under a fixed name and whose content is swapped.
+
+    DuckDB asks a registered object with `__arrow_c_stream__` anew at every scan, inside prepared
+    statements too; a re-registered table would leave those reading stale rows.
+    """
+
+    def __init__(self, name: str, schema: pa.Schema) -> None:
+        self.name = name
+        self.schema = schema
+        self._table = schema.empty_table()
+
+    def set(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_schema__(self) -> Any:
+        return self.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+class Statement:
+    """A prepared statement; `run` gives its rows."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
+        self._connection = connection
+        self._sql = sql
+        self._name = name
+        with errors_of(sql):
+            connection.execute(f"PREPARE {name} AS {sql}")
+
+    def run(self, *params: object) -> pa.Table:
+        holes = f"({', '.join('?' for _ in params)})" if params else ""
+        with errors_of(self._sql):
+            return self._connection.execute(f"EXECUTE {self._name}{holes}", list(params)).to_arrow_table()
+
+
+class Database:
+    """One DuckDB database, in memory or in a file, used by one thread at a time.
+
+    path         None for memory
+    threads      DuckDB's threads for one statement
+    setup        SQL run on opening (the macros of `values`)
+    """
+
+    def __init__(self, path: Path | None = None, *, threads: int = 1, setup: tuple[str, ...] = ()) -> None:
+        self._prepared = 0
+        try:
+            self._connection = duckdb.connect(str(path) if path else ":memory:", config={"threads": threads})
+        except duckdb.Error as error:
+            raise StateError(f'cannot open the state database "{path}"', detail=str(error)) from error
+        self.execute("SET TimeZone = 'UTC'")
+        self.execute("SET checkpoint_threshold = '1GB'")  # commits must not checkpoint; we do it ourselves
+        self.execute("SET asof_loop_join_threshold = 0")  # inputs have no cardinality: never loop
+        for statement in setup:
+            self.execute(statement)
+
+    def execute(self, sql: str, *params: object) -> None:
+        with errors_of(sql):
+            self._connection.execute(sql, list(params) if params else None)
+
+    def query(self, sql: str, *params: object) -> pa.Table:
+        with errors_of(sql):
+            return self._connection.execute(sql, list(params) if params else None).to_arrow_table()
+
+    def over(self, name: str, schema: pa.Schema) -> Input:
+        """An Arrow table that SQL sees as `name`; its content is swapped before each run."""
+        taken = Input(name, schema)
+        with errors_of(name):
+            self._connection.register(name, taken)
+        return taken
+
+    def prepare(self, sql: str) -> Statement:
+        self._prepared += 1
+        return Statement(self._connection, f"s{self._prepared}", sql)
+
+    def columns(self, sql: str) -> pa.Schema:
+        """The Arrow schema that a SELECT would give, without its rows."""
+        return self.query(f"SELECT * FROM ({sql}) LIMIT 0").schema
+
+    def function(self, name: str, call: Callable[..., Any], arguments: list[str], result: str, *,
+                 vectorised: bool = True) -> None:
+        """Register a Python function, NULLs passed to it; vectorised ones take and give Arrow arrays."""
+        with errors_of(name):
+            self._connection.create_function(
+                name, call, [duckdb.type(a) for a in arguments], duckdb.type(result),
+                type=PythonUDFType.ARROW if vectorised else PythonUDFType.NATIVE,
+                null_handling=FunctionNullHandling.SPECIAL)
+
+    def has_table(self, name: str) -> bool:
+        found = self.query("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", name)
+        return bool(found.num_rows)
+
+    def create_table(self, name: str, schema: pa.Schema) -> None:
+        """Create `name` with the columns of an Arrow schema, unless it exists."""
+        if not self.has_table(name):
+            empty = self.over(f"{name}$schema", schema)
+            self.execute(f"CREATE TABLE {quote(name)} AS SELECT * FROM {quote(empty.name)}")
+            self._connection.unregister(empty.name)
+
+    def begin(self) -> None:
+        self.execute("BEGIN")
+
+    def commit(self) -> None:
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        self.execute("ROLLBACK")
+
+    def checkpoint(self) -> None:
+        """Free the space of deleted rows; DuckDB does it nowhere else, in memory neither."""
+        self.execute("CHECKPOINT")
+
+    def interrupt(self) -> None:
+        """Stop the running statement, from another thread."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,1 @@
+"""Values: Flink's meaning of an expression, as one DuckDB expression."""
