@@ -45,7 +45,9 @@ class Function:
     arguments       the accepted families a position (see `values.signature`); the last repeats
                     if `variadic`; `optional` counts how many trailing ones may be left out
     result          the type, or a rule from the bound arguments (nullability: `nulls`)
-    body            DuckDB text with {0}, {1} … for arguments, or a rule from the bound arguments
+    body            DuckDB text with {0}, {1} … for arguments, {all} for all with commas, {zone} for
+                    the session zone (`{{`, `}}` for braces); or a rule from the bound arguments.
+                    Arguments arrive coerced; a text that uses one twice evaluates it twice
     nulls           `propagate`: NULL if any argument is NULL, so nullable iff one is;
                     `never`, `always`; `rule`: the result rule says it
     doc, example    one line; and an expression with its value, run as a test
