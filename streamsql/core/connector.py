@@ -59,6 +59,8 @@ class TableSpec:
     encoded    True when a format stands between records and columns (there is a `format` option)
     raw        every option as written, `format` keys included
     append_only  False when the sink will be given a changelog
+    job        names the job: the same when it resumes from its state, another for any other job;
+               sinks mark with it what they stage. '' when nothing is to be resumed
     """
 
     name: str
@@ -69,6 +71,7 @@ class TableSpec:
     encoded: bool = True
     raw: Mapping[str, str] = field(default_factory=dict)
     append_only: bool = True
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
