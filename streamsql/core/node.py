@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamsql.core.batch import Batch
+from streamsql.core.batch import Batch, batch_schema
 from streamsql.core.clock import Clock
 from streamsql.core.schema import Schema
 
@@ -100,7 +100,14 @@ class Operator(ABC):
 
     @abstractmethod
     def step(self, port: int, batch: Batch) -> Batch | None:
-        """Apply the changes of one input; the changes of the output, None for none."""
+        """Apply the changes of one input; the changes of the output, None for none.
+
+        The batch is one of `fuse(node.inputs[port]).source`: stateless nodes between are inlined.
+        """
+
+    def watermark(self, port: int, watermark_us: int) -> None:  # noqa: B027
+        """The watermark of one input has passed `watermark_us`; called before `advance` when an
+        input's rose, whether the least of them rose or not. Emits nothing."""
 
     def advance(self, watermark_us: int) -> Batch | None:
         """Event time has passed `watermark_us` (MAX_WATERMARK at the end of all input)."""
@@ -138,9 +145,52 @@ class Node(ABC):
     @abstractmethod
     def explain(self) -> Explain: ...
 
+    def stateless(self, relation: str) -> str | None:
+        """A SELECT of the visible and hidden columns over one input's, hidden ones included; None
+        for a node that has state or several inputs. Consumers inline it: see `fuse`."""
+        return None
+
+    def batch_schema(self) -> pa.Schema:
+        """The Arrow schema of its batches: the visible columns, then the hidden ones."""
+        return batch_schema(self.schema, self.hidden)
+
     def holds_state(self) -> bool:
         return False
 
     def extra(self) -> Mapping[str, Any]:
         """Facts for EXPLAIN in machine-readable form."""
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A node with the stateless nodes below it, as one SELECT over the real node they stand on.
+
+    source  the nearest node downward that is not stateless: whose batches arrive
+    chain   the stateless nodes between, the lowest first; empty if the node itself is not stateless
+    """
+
+    source: Node
+    chain: tuple[Node, ...]
+
+    def select(self, relation: str) -> str:
+        """The SELECT over `relation` (quoted by the caller), which has the source's columns."""
+        for node in self.chain:
+            sql = node.stateless(relation)
+            assert sql is not None
+            relation = f"({sql})"
+        return relation[1:-1] if self.chain else f"SELECT * FROM {relation}"
+
+
+def fuse(node: Node) -> Fused:
+    """Walk down from `node`, itself included, through stateless nodes.
+
+    An operator compiles its statement over `fuse(input)` for each input, and the engine hands it
+    the batches of that `source`; so only nodes that are not stateless run, and a stateless one
+    only where nothing inlines it (then it is fed by `fuse(node).source`).
+    """
+    chain: list[Node] = []
+    while node.stateless("r") is not None:
+        chain.append(node)
+        node = node.inputs[0]
+    return Fused(node, tuple(reversed(chain)))
