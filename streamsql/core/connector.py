@@ -121,8 +121,10 @@ class SourceStatistics:
 class Source(Protocol):
     """Reads the splits of one table. One thread calls it, from `open` to `close`."""
 
-    bounded: bool
-    """True when it ends by itself."""
+    @property
+    def bounded(self) -> bool:
+        """True when it ends by itself."""
+        ...
 
     def open(self, positions: Mapping[str, int], clock: Clock, keys: Sequence[str]) -> None:
         """Start reading. Called once, before anything else.
