@@ -169,9 +169,11 @@ class MemorySource:
                 pieces.append(piece)
                 max_rows -= piece.rows.num_rows
                 self._position[block.partition] = piece.end
-                if piece.end < block.end or not max_rows:
+                if piece.end < block.end:
                     break
             self._log += 1
+            if not max_rows:
+                break
         return pieces
 
     def _chunk(self, pieces: list[Block]) -> Chunk:
