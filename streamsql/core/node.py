@@ -43,6 +43,15 @@ class Database(Protocol):
         """Prepare `sql`; run it many times. Inputs it names must exist already."""
         ...
 
+    def compute(self, sql: str) -> Statement:
+        """Prepare a SELECT over inputs alone, on a connection that does not see the state.
+
+        An error in it (a CAST that refuses a value) leaves the epoch's transaction intact. So a
+        step first computes, then stores: when it raises DataError it has had no effect, and the
+        engine cuts the batch until the bad row stands alone.
+        """
+        ...
+
     def columns(self, sql: str) -> pa.Schema:
         """The Arrow schema that a SELECT would give, without running it."""
         ...

@@ -55,6 +55,13 @@ def table_of(result: duckdb.DuckDBPyConnection) -> pa.Table:
     return cast(pa.Table, result.to_arrow_table(_ROWS_A_BATCH))
 
 
+_SETTINGS = (
+    "SET TimeZone = 'UTC'",
+    "SET checkpoint_threshold = '1GB'",  # commits must not checkpoint; we do it ourselves
+    "SET asof_loop_join_threshold = 0",  # inputs have no cardinality: never loop
+)
+
+
 class Input:
     """An Arrow table that SQL sees under a fixed name and whose content is swapped.
 
@@ -94,11 +101,16 @@ class Statement:
 
 
 class Database:
-    """One DuckDB database, in memory or in a file, used by one thread at a time.
+    """The state of a job: one DuckDB database in memory or in a file, used by one thread at a time.
+
+    Beside the state there is a second connection that holds nothing, for expressions over a
+    batch: any error aborts DuckDB's whole transaction, and a value that a CAST refuses must not
+    cost the epoch. So an operator computes with `compute`, which cannot see state tables, and then
+    stores what came out with `prepare`, which can.
 
     path         None for memory
     threads      DuckDB's threads for one statement
-    setup        SQL run on opening (the macros of `values`)
+    setup        SQL run on opening, on both connections (the macros of `values`)
     """
 
     def __init__(self, path: Path | None = None, *, threads: int = 1, setup: tuple[str, ...] = ()) -> None:
@@ -107,11 +119,12 @@ class Database:
             self._connection = duckdb.connect(str(path) if path else ":memory:", config={"threads": threads})
         except duckdb.Error as error:
             raise StateError(f'cannot open the state database "{path}"', detail=str(error)) from error
-        self.execute("SET TimeZone = 'UTC'")
-        self.execute("SET checkpoint_threshold = '1GB'")  # commits must not checkpoint; we do it ourselves
-        self.execute("SET asof_loop_join_threshold = 0")  # inputs have no cardinality: never loop
-        for statement in setup:
-            self.execute(statement)
+        self._compute = duckdb.connect(":memory:", config={"threads": threads})
+        self._both = (self._connection, self._compute)
+        for statement in (*_SETTINGS, *setup):
+            with errors_of(statement):
+                for connection in self._both:
+                    connection.execute(statement)
 
     def execute(self, sql: str, *params: object) -> None:
         with errors_of(sql):
@@ -125,12 +138,24 @@ class Database:
         """An Arrow table that SQL sees as `name`; its content is swapped before each run."""
         taken = Input(name, schema)
         with errors_of(name):
-            self._connection.register(name, taken)
+            for connection in self._both:
+                connection.register(name, taken)
         return taken
 
     def prepare(self, sql: str) -> Statement:
+        """A statement over state and inputs; when it fails, the epoch fails."""
         self._prepared += 1
         return Statement(self._connection, f"s{self._prepared}", sql)
+
+    def compute(self, sql: str) -> Statement:
+        """A SELECT over inputs alone; when it fails, nothing else does."""
+        self._prepared += 1
+        return Statement(self._compute, f"s{self._prepared}", sql)
+
+    def bind_now(self, now_us: int) -> None:
+        """What CURRENT_TIMESTAMP and its like mean until the next call."""
+        for connection in self._both:
+            connection.execute(f"SET VARIABLE now_us = {now_us}")
 
     def columns(self, sql: str) -> pa.Schema:
         """The Arrow schema that a SELECT would give, without its rows."""
@@ -140,10 +165,11 @@ class Database:
                  vectorised: bool = True) -> None:
         """Register a Python function, NULLs passed to it; vectorised ones take and give Arrow arrays."""
         with errors_of(name):
-            self._connection.create_function(
-                name, call, [duckdb.type(a) for a in arguments], duckdb.type(result),
-                type=PythonUDFType.ARROW if vectorised else PythonUDFType.NATIVE,
-                null_handling=FunctionNullHandling.SPECIAL)
+            for connection in self._both:
+                connection.create_function(
+                    name, call, [duckdb.type(a) for a in arguments], duckdb.type(result),
+                    type=PythonUDFType.ARROW if vectorised else PythonUDFType.NATIVE,
+                    null_handling=FunctionNullHandling.SPECIAL)
 
     def has_table(self, name: str) -> bool:
         found = self.query("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", name)
@@ -154,7 +180,8 @@ class Database:
         if not self.has_table(name):
             empty = self.over(f"{name}$schema", schema)
             self.execute(f"CREATE TABLE {quote(name)} AS SELECT * FROM {quote(empty.name)}")
-            self._connection.unregister(empty.name)
+            for connection in self._both:
+                connection.unregister(empty.name)
 
     def begin(self) -> None:
         self.execute("BEGIN")
@@ -171,7 +198,9 @@ class Database:
 
     def interrupt(self) -> None:
         """Stop the running statement, from another thread."""
-        self._connection.interrupt()
+        for connection in self._both:
+            connection.interrupt()
 
     def close(self) -> None:
-        self._connection.close()
+        for connection in self._both:
+            connection.close()
