@@ -1,0 +1,145 @@
+"""Runs texts of SQL in a session and shows each result as it comes: `run` and the shell share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from rich.text import Text
+
+from streamsql.errors import InternalError, SQLError, StreamSQLError, UsageError
+from streamsql.shell.interrupts import Interrupts
+from streamsql.shell.progress import Progress
+from streamsql.shell.render import Change, OutputFormat, Screen, printer
+
+if TYPE_CHECKING:
+    from streamsql.session import Query, Result, Session
+
+DONE, FAILED, WRONG = 0, 1, 2
+"""Exit codes: all went well; data or the outside failed; the SQL or the call is wrong."""
+
+
+class Runner:
+    """Executes texts one after the other, in one session.
+
+    screen      where results go
+    notes       where everything else goes: messages, errors
+    messages    whether statements without rows (CREATE, SET …) say that they are done
+    background  INSERT jobs are left running (the shell); else each is waited for (`run`)
+    again       called by the second signal in one text, see Interrupts
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        screen: Screen,
+        notes: Screen,
+        output: OutputFormat,
+        progress: Progress,
+        again: Callable[[], None],
+        *,
+        messages: bool = False,
+        background: bool = False,
+    ) -> None:
+        self.session = session
+        self.jobs: list[Query] = []
+        self._screen, self._notes, self._output = screen, notes, output
+        self._progress, self._again = progress, again
+        self._messages, self._background = messages, background
+
+    def run(self, text: str, origin: str, variables: Mapping[str, str] | None = None) -> None:
+        """Run every statement of `text`.
+
+        Raises: StreamSQLError of the first statement that fails; KeyboardInterrupt once a signal
+        has ended the statement that ran (cleanly: its epoch is committed); BrokenPipeError when
+        nobody reads the results any more.
+        """
+        with Interrupts(self._again) as interrupts:
+            for result in self.session.execute(text, origin=origin, variables=variables):
+                self._show(result, interrupts)
+                if interrupts.interrupted:
+                    raise KeyboardInterrupt
+
+    def reap(self) -> None:
+        """Forget background jobs that have ended; say how each did."""
+        ended = [job for job in self.jobs if not job.statistics().running]
+        self.jobs = [job for job in self.jobs if job not in ended]
+        for job in ended:
+            try:
+                job.wait()
+            except StreamSQLError as error:
+                report(error, self._notes)
+            else:
+                self._progress.summary(job.statistics())
+
+    def _show(self, result: Result, interrupts: Interrupts) -> None:
+        if result.kind == "query" and result.query is not None:
+            self._follow(result.query, interrupts)
+        elif result.kind == "job" and result.query is not None:
+            self._work(result.query, result.message, interrupts)
+        elif result.kind == "table":
+            table = printer(self._output, self._screen, result.columns, zone=self._zone())
+            table.begin()
+            table.rows([("+I", row) for row in result.rows])
+            table.end()
+        elif self._messages and result.message:
+            self._notes.print(Text(result.message, style="green"))
+
+    def _follow(self, query: Query, interrupts: Interrupts) -> None:
+        """Print the rows of a SELECT until it ends or is stopped."""
+        columns = [(column.name, str(column.type)) for column in query.schema]
+        rows = printer(self._output, self._screen, columns, query.append_only, self._zone())
+        try:
+            with interrupts.watching(query.stop), self._progress.watch(query):
+                rows.begin()
+                for changes in changes_of(query):
+                    rows.rows(changes)
+            rows.end("stopped" if interrupts.interrupted else "")
+        finally:
+            query.stop()
+        self._progress.summary(query.statistics())
+
+    def _work(self, job: Query, message: str, interrupts: Interrupts) -> None:
+        job.start()
+        if self._background:
+            self.jobs.append(job)
+            self._notes.print(Text(message or "the job runs; SHOW JOBS lists it", style="green"))
+            return
+        try:
+            with interrupts.watching(job.stop), self._progress.watch(job):
+                job.wait()
+        finally:
+            job.stop()
+        self._progress.summary(job.statistics())
+
+    def _zone(self) -> tzinfo:
+        """The zone in which instants are shown: `table.local-time-zone` of the session."""
+        name = self.session.settings.get("table.local-time-zone", "UTC")
+        try:
+            return UTC if name in ("UTC", "default") else ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            return UTC
+
+
+def changes_of(query: Query) -> Iterator[Sequence[Change]]:
+    """The changes of a query, in portions as they become known."""
+    for change in query:
+        yield [(change.kind, change.row)]
+
+
+def exit_code(error: StreamSQLError) -> int:
+    """2 when the SQL or the call is wrong, 1 when data or the outside failed."""
+    return WRONG if isinstance(error, SQLError | UsageError) else FAILED
+
+
+def report(error: StreamSQLError, notes: Screen) -> None:
+    """Show an error: where, what, the source line with a caret, and what can be done."""
+    text = str(error)
+    if isinstance(error, InternalError):
+        text += "\n  This is a defect of streamsql. Please report it with the SQL that shows it."
+    if not isinstance(error, SQLError | UsageError):
+        text = f"error: {text}"
+    head, newline, rest = text.partition("\n")
+    notes.print(Text(head, style="bold red").append(newline + rest, style="not bold default"))
