@@ -14,7 +14,8 @@ NAMES = Names(
     },
     functions=["ABS", "COUNT", "LEFT", "SUM", "UPPER"],
     settings=["execution.checkpointing.interval", "table.local-time-zone"],
-    options={"kafka": ["topic", "scan.startup.mode", "properties.bootstrap.servers"], "datagen": ["number-of-rows"]},
+    options={"kafka": ["topic", "scan.startup.mode", "properties.bootstrap.servers"],
+             "datagen": ["number-of-rows"]},
 )
 
 
@@ -36,7 +37,8 @@ def test_an_empty_text_offers_statements() -> None:
     ("CREATE TEMPORARY V|", "VIEW"), ("SHOW T|", "TABLES"), ("DROP V|", "VIEW"), ("EXPLAIN PL|", "PLAN FOR"),
     ("INSERT |", "INTO"), ("STOP |", "JOB"), ("EXECUTE |", "STATEMENT SET"),
     ("DROP TABLE I|", "IF EXISTS"), ("CREATE TABLE I|", "IF NOT EXISTS"),
-    ("SELECT url FR|", "FROM"), ("SELECT url FROM clicks WH|", "WHERE"), ("SELECT url FROM clicks GR|", "GROUP BY"),
+    ("SELECT url FR|", "FROM"), ("SELECT url FROM clicks WH|", "WHERE"), ("SELECT url FROM clicks GR|",
+    "GROUP BY"),
     ("SELECT url FROM clicks GROUP |", "BY"), ("SELECT url FROM clicks WHERE url = 'a' AN|", "AND"),
     ("SELECT url FROM clicks WHERE url IS |", "NOT NULL"), ("SELECT url FROM clicks EM|", "EMIT"),
     ("SELECT url FROM clicks EMIT |", "FINAL"), ("SELECT url FROM clicks UNION |", "ALL"),
@@ -44,7 +46,8 @@ def test_an_empty_text_offers_statements() -> None:
     ("SELECT CA|", "CASE"), ("SELECT CAST(url AS ST|", "STRING"), ("SELECT INTERVAL '5' MIN|", "MINUTE"),
     ("SELECT url FROM clicks LEFT |", "JOIN"), ("INSERT INTO orders SEL|", "SELECT"),
     ("SELECT url FROM clicks GROUP BY CU|", "CUBE"),
-    ("CREATE TABLE x (W|", "WATERMARK FOR"), ("CREATE TABLE x (a |", "BIGINT"), ("CREATE TABLE x (a DEC|", "DECIMAL"),
+    ("CREATE TABLE x (W|", "WATERMARK FOR"), ("CREATE TABLE x (a |", "BIGINT"), ("CREATE TABLE x (a DEC|",
+    "DECIMAL"),
     ("CREATE TABLE x (a INT, b TIMESTAMP(3) META|", "METADATA"), ("CREATE TABLE x (a INT N|", "NOT NULL"),
     ("CREATE TABLE x (a INT) WI|", "WITH"), ("CREATE TABLE x (a INT, PRIMARY |", "KEY"),
     ("EXECUTE STATEMENT SET BEGIN INS|", "INSERT INTO"), ("SELECT 1; DES|", "DESCRIBE"),
@@ -55,8 +58,10 @@ def test_keywords(marked: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("marked", [
-    "SELECT * FROM |", "SELECT * FROM clicks JOIN |", "SELECT * FROM clicks, |", "DESCRIBE |", "INSERT INTO |",
-    "DROP TABLE |", "DROP TABLE IF EXISTS |", "SHOW CREATE TABLE |", "SHOW COLUMNS FROM |", "EXPLAIN SELECT * FROM |",
+    "SELECT * FROM |", "SELECT * FROM clicks JOIN |", "SELECT * FROM clicks, |", "DESCRIBE |",
+    "INSERT INTO |",
+    "DROP TABLE |", "DROP TABLE IF EXISTS |", "SHOW CREATE TABLE |", "SHOW COLUMNS FROM |",
+    "EXPLAIN SELECT * FROM |",
     "SELECT * FROM TABLE(TUMBLE(TABLE |", "CREATE TABLE x LIKE |", "SELECT 1; SELECT * FROM |",
     "SELECT (SELECT MAX(amount) FROM |", "select * from |",
 ])
@@ -79,7 +84,8 @@ def test_a_name_that_is_not_plain_gets_backticks() -> None:
 @pytest.mark.parametrize("marked", [
     "SELECT | FROM clicks", "SELECT url, | FROM clicks", "SELECT url FROM clicks WHERE |",
     "SELECT url FROM clicks WHERE url = |", "SELECT url FROM clicks WHERE url = 'a' AND |",
-    "SELECT url FROM clicks GROUP BY |", "SELECT url FROM clicks GROUP BY url HAVING |", "SELECT UPPER(| FROM clicks",
+    "SELECT url FROM clicks GROUP BY |", "SELECT url FROM clicks GROUP BY url HAVING |",
+    "SELECT UPPER(| FROM clicks",
     "SELECT CASE WHEN | FROM clicks", "SELECT url + | FROM clicks", "SELECT * FROM clicks ORDER BY |",
     "SELECT DISTINCT | FROM clicks", "select | from CLICKS", "SELECT url FROM clicks c WHERE |",
 ])
@@ -99,7 +105,8 @@ def test_functions_open_their_parenthesis_and_stand_behind_columns() -> None:
 
 
 def test_a_qualifier_offers_the_columns_of_its_table_only() -> None:
-    assert texts("SELECT c.| FROM clicks AS c JOIN orders o ON c.user_id = o.user_id") == ["ts", "url", "user_id"]
+    assert texts("SELECT c.| FROM clicks AS c JOIN orders o ON c.user_id = o.user_id") == [
+        "ts", "url", "user_id"]
     assert texts("SELECT o.am| FROM clicks AS c JOIN orders o ON TRUE") == ["amount"]
     assert texts("SELECT orders.| FROM orders") == ["`order`", "amount", "order_id", "user_id"]
     assert texts("SELECT x.| FROM orders") == []
@@ -161,7 +168,8 @@ def test_the_word_typed_is_replaced_from_its_start() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "", ".", "(", ")", ";", "'", "`", "SELECT . FROM", "FROM FROM", ")))", "CREATE TABLE", "a.b.c.", "SELECT $$",
+    "", ".", "(", ")", ";", "'", "`", "SELECT . FROM", "FROM FROM", ")))", "CREATE TABLE", "a.b.c.",
+    "SELECT $$",
     "WITH", "INSERT INTO t (", "CREATE TABLE t (a ROW<b INT", "EXPLAIN", "SELECT * FROM TABLE(", "= '",
 ])
 def test_no_text_is_too_broken(text: str) -> None:
