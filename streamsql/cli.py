@@ -5,16 +5,19 @@ What a command does is in `session` (through the public API) and in `shell`; not
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import streamsql
 from streamsql.errors import Source, StreamSQLError, UsageError
@@ -108,9 +111,10 @@ def cli(
 
     Without a command: the interactive shell, or, when stdin is not a terminal, its statements.
     """
-    _start(log_level)
     if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx, ctx.invoked_subcommand)
         return DONE
+    _start(log_level)
     from streamsql.shell import interactive  # the prompt's library takes 0.2 s to load
 
     with streamsql.connect(settings, state=state) as session:
@@ -197,31 +201,31 @@ def test(arguments: Sequence[str]) -> int:
     return testing.main(list(arguments))
 
 
+def _refuse_options(ctx: click.Context, command: str) -> None:
+    """Options before a command are the shell's: they would be lost, so they are refused."""
+    for parameter in ctx.command.params:
+        if ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"write {parameter.opts[0]} after {command}, not before it")
+
+
 def _start(log_level: str) -> None:
-    """What every command begins with: logging, and how a defect shows itself."""
+    """What every command begins with."""
     configure(log_level)
-    sys.excepthook = defect if log_level == "debug" else quiet_defect
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def quiet_defect(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None = None
-) -> None:
-    """What is said of an exception that nobody expected."""
-    where = traceback.extract_tb(trace)[-1:] if trace else []
-    place = f" at {Path(where[0].filename).name}:{where[0].lineno}" if where else ""
+def defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What is said of an exception that nobody expected; the traceback only if debugging."""
+    if logging.getLogger("streamsql").isEnabledFor(logging.DEBUG):
+        traceback.print_exception(kind, error, trace)
+    place = traceback.extract_tb(trace)[-1] if trace else None
+    where = f" ({Path(place.filename).name}:{place.lineno})" if place else ""
     sys.stderr.write(
-        f"error: {kind.__name__}: {error}{place}\n"
+        f"error: {kind.__name__}: {error}{where}\n"
         "  This is a defect of streamsql. Please report it in the project's issue tracker, with the\n"
         "  SQL and what `--log-level debug` prints.\n")
-
-
-def defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None = None) -> None:
-    """The same, with the traceback to report."""
-    traceback.print_exception(kind, error, trace)
-    quiet_defect(kind, error, trace)
 
 
 def _progress(screen: Screen, notes: Screen) -> Progress:
@@ -278,4 +282,5 @@ def _similar_file(path: Path) -> str | None:
 
 def main() -> None:
     """The console script `streamsql`."""
+    sys.excepthook = defect
     cli()
