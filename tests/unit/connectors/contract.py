@@ -25,6 +25,7 @@ def spec(
     encoded: bool = False,
     append_only: bool = True,
     job: str = "",
+    primary_key: tuple[str, ...] = (),
 ) -> TableSpec:
     """The table `t` of a connector module, its options validated as the planner does."""
     given = dict(options or {})
@@ -32,7 +33,8 @@ def spec(
     checked = validate({k: v for k, v in given.items() if k != "format"}, module.OPTIONS,
                        f'connector "{name}"')
     schema = Schema(tuple(Column(n, kind) for n, kind in columns.items()))
-    return TableSpec("t", schema, checked, encoded=encoded, raw=given, append_only=append_only, job=job)
+    return TableSpec("t", schema, checked, primary_key=primary_key, encoded=encoded, raw=given,
+                     append_only=append_only, job=job)
 
 
 def opened(source: Source, positions: Mapping[str, int] | None = None, keys: Sequence[str] = (),
