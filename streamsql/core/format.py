@@ -7,8 +7,9 @@ A format is one module `streamsql/formats/NAME.py`; `'format'='NAME'` imports it
     def decoder(schema: Schema, options: Options) -> Decoding
     def encoder(schema: Schema, options: Options) -> Encoding
 
-Both are expressions of DuckDB over one BLOB column, so a batch is decoded by the same statement
-that filters and projects it. A format that DuckDB cannot express decodes in `arrow` first.
+Both are expressions of DuckDB over one raw column, so a batch is decoded by the same statement
+that computes and filters its columns. `decoder` gets only the columns that the plan uses. Both
+raise SQLTypeError for a column type that the format cannot hold.
 """
 
 from __future__ import annotations
@@ -18,24 +19,43 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+RAW = "{raw}"
+"""Stands for the raw column's name in the text of a Decoding, always inside double quotes: the
+column is `"{raw}"`, what is shared `"{raw}$fields"`. So a key and a value can be decoded by the
+same format in one statement."""
+
+
+def over(text: str, raw: str) -> str:
+    """Text of a Decoding, over the raw column of this name (`value`, `key`)."""
+    return text.replace(RAW, raw)
+
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How one BLOB column `raw` (written `{raw}` in the expressions) becomes a schema's columns.
+    """How the raw column `"{raw}"` becomes a schema's columns.
 
-    columns  one expression a column of the schema. It must not raise where `valid` holds.
-    shared   (name, expression) computed once a record; `columns` refer to it as `"name"`
+    columns  one expression a column of the schema, of exactly its DuckDB type. It does not raise
+             where `valid` holds; what it gives for a bad record does not matter.
+    shared   (name, expression) computed once a record; the rest may refer to `"{raw}$…"` names
+    text     True: the raw column is fed as VARCHAR, its bytes *not* checked to be UTF-8; False:
+             as BLOB. The view is free; DuckDB's JSON functions check what they read.
     valid    BOOLEAN: the record can be looked into at all; None: always. Where it does not hold
              `shared` and `columns` may raise: the scan runs without it, and with it only if so.
-    suspect  BOOLEAN, cheap: this record may be bad; never false for a bad one. None: none is bad.
+             The raw column of a record that is not valid is then NULL.
+    suspect  BOOLEAN, cheap: this record may be bad; never false or NULL for a bad one. None: none
+             is bad.
     reason   VARCHAR, exact and slow: why the record is bad, NULL if it is not. Only evaluated on
-             suspect or invalid records.
-    skip     BOOLEAN: the record is to be dropped without a trace, as an option asks; None: never
-    arrow    applied to the raw Arrow column before all else, for formats beyond SQL
+             suspect or invalid records, the latter with `"{raw}"` NULL and `"{raw}$bytes"` (a
+             BLOB) the record.
+    skip     BOOLEAN: the record is dropped without an error, as Flink does (a NULL value) or an
+             option asks; None: never. An invalid record is skipped if its reason is NULL.
+    arrow    applied to the raw BINARY column before all else, for what SQL cannot express; what
+             it gives is of type VARCHAR if `text`
     """
 
     columns: tuple[str, ...]
     shared: tuple[tuple[str, str], ...] = ()
+    text: bool = False
     valid: str | None = None
     suspect: str | None = None
     reason: str = "NULL::VARCHAR"
@@ -45,7 +65,10 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One expression of type BLOB or VARCHAR over the columns of the schema, quoted by name."""
+    """One expression of type VARCHAR or BLOB over the columns of the schema, quoted by name.
+
+    arrow    applied to the encoded Arrow column (string or binary) after all else; gives binary
+    """
 
     value: str
     arrow: Callable[[pa.ChunkedArray], pa.ChunkedArray] | None = None
