@@ -40,6 +40,7 @@ DOORS = {
     "pygments": ("shell/*",),
     "rich": ("shell/*", "cli.py"),
     "click": ("cli.py",),
+    "regex": ("values/java_regex.py",),
     "pyarrow": ("*",),
     "numpy": ("*",),
     "pandas": ("session.py", "session/*", "connectors/memory.py"),
