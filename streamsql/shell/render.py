@@ -7,7 +7,7 @@ end to wait for, so a table takes its column widths from the first rows and wide
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import IO, Any, Literal, Protocol
 
@@ -21,6 +21,8 @@ Columns = Sequence[tuple[str, str]]
 """Names and SQL types of a result."""
 Change = tuple[str, Sequence[Any]]
 """A change's kind, one of +I -U +U -D, and its row."""
+Part = tuple[str, str]
+"""A piece of a line and rich's style for it."""
 OutputFormat = Literal["table", "json", "csv"]
 
 NULL = "<NULL>"
@@ -47,8 +49,15 @@ class Screen:
         if self.terminal:
             self.console.print(text, soft_wrap=True)
         else:
-            self.stream.write(f"{text if isinstance(text, str) else text.plain}\n")
+            self.stream.write(f"{text}\n")
         self.stream.flush()
+
+    def print_parts(self, lines: Iterable[Iterable[Part]]) -> None:
+        """Write lines given as pieces of text with their styles; only a terminal sees the styles."""
+        if self.terminal:
+            self.print(Text("\n").join(Text.assemble(*parts) for parts in lines))
+        else:
+            self.print("\n".join("".join([text for text, _ in parts]) for parts in lines))
 
 
 class Printer(Protocol):
@@ -92,7 +101,7 @@ class TablePrinter:
         self._header()
         lines = [self._line(kind, row) for (kind, _), row in zip(changes, cells)]
         self._count += len(lines)
-        self._screen.print(Text("\n").join(lines))
+        self._screen.print_parts(lines)
 
     def end(self, note: str = "") -> None:
         self._header()
@@ -120,21 +129,21 @@ class TablePrinter:
         self._screen.print(Text(" " + " | ".join(parts).rstrip(), style="bold"))
         self._screen.print(Text("+".join(rules), style="dim"))
 
-    def _line(self, kind: str, cells: list[str]) -> Text:
-        line = Text(" ")
+    def _line(self, kind: str, cells: list[str]) -> list[Part]:
+        parts: list[Part] = [(" ", "")]
         if self._kinds:
-            line.append(kind, style=_KIND_STYLE.get(kind, "")).append(" | ", style="dim")
+            parts += [(kind, _KIND_STYLE.get(kind, "")), (" | ", "dim")]
         last = len(cells) - 1
         for index, cell in enumerate(cells):
-            padding = " " * max(0, self._widths[index] - cell_len(cell))
-            style = "dim italic" if cell == NULL else ""
+            padding = " " * (self._widths[index] - cell_len(cell))
+            shown = (cell, "dim italic" if cell == NULL else "")
             if self._right[index]:
-                line.append(padding).append(cell, style=style)
+                parts += [(padding, ""), shown]
             else:
-                line.append(cell, style=style).append(padding if index < last else "")
+                parts += [shown, (padding if index < last else "", "")]
             if index < last:
-                line.append(" | ", style="dim")
-        return line
+                parts.append((" | ", "dim"))
+        return parts
 
 
 class JsonPrinter:
