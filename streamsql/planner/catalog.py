@@ -1,0 +1,105 @@
+"""Catalog: the tables, views and functions a session knows, and the errors for those it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from streamsql.core.schema import Schema
+from streamsql.core.types import DataType
+from streamsql.errors import BindError, Source, Span, did_you_mean
+from streamsql.sql import exp
+from streamsql.sql.statements import CreateFunction, CreateTable, Name, WatermarkDef
+
+LATE = "$late"
+ERRORS = "$errors"
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column of a table after its types are known. `sql` is the DuckDB text of a computed one."""
+
+    name: str
+    kind: str
+    type: DataType
+    sql: str = ""
+    expression: exp.Expression | None = field(default=None, compare=False)
+    metadata_key: str = ""
+    virtual: bool = False
+    proctime: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The rowtime column, and the DuckDB text that gives the watermark of a row."""
+
+    column: str
+    sql: str
+    definition: WatermarkDef = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as declared: columns in order, options as written."""
+
+    name: str
+    columns: tuple[TableColumn, ...]
+    options: Mapping[str, str] = field(hash=False)
+    watermark: Watermark | None = None
+    primary_key: tuple[str, ...] = ()
+    comment: str = ""
+    definition: CreateTable | None = field(default=None, compare=False)
+
+    @property
+    def physical(self) -> tuple[TableColumn, ...]:
+        return tuple(c for c in self.columns if c.kind == "physical")
+
+    @property
+    def persisted(self) -> tuple[TableColumn, ...]:
+        """What INSERT writes: physical columns, and metadata that is not VIRTUAL."""
+        return tuple(c for c in self.columns if c.kind == "physical" or (c.kind == "metadata" and not c.virtual))
+
+    def __getitem__(self, name: str) -> TableColumn:
+        return next(c for c in self.columns if c.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A named query. It was planned when it was created, so its errors are known there."""
+
+    name: str
+    query: exp.Expression
+    source: Source
+    columns: tuple[str, ...] = ()
+    schema: Schema | None = None
+
+
+class Catalog:
+    """What names mean. Names are case-sensitive, as in Flink."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Table] = {}
+        self.views: dict[str, View] = {}
+        self.functions: dict[str, CreateFunction] = {}
+
+    def names(self) -> list[str]:
+        return sorted([*self.tables, *self.views])
+
+    def find(self, name: Name) -> Table | View:
+        """The table or view called `name`. Raises BindError with the nearest names."""
+        found = self.tables.get(name.last) or self.views.get(name.last)
+        if found is None:
+            raise self.unknown("table or view", name.last, name.span)
+        return found
+
+    def unknown(self, kind: str, name: str, span: Span | None) -> BindError:
+        names = self.names()
+        hint = did_you_mean(name, names, "Tables") if names else "There are no tables yet: CREATE TABLE first."
+        return BindError(f'{kind} "{name}" does not exist', span, hint=hint)
+
+    def require_free(self, name: Name) -> None:
+        """Raises BindError when `name` is taken."""
+        kind = "table" if name.last in self.tables else "view" if name.last in self.views else None
+        if kind:
+            raise BindError(f'{kind} "{name.last}" exists already', name.span,
+                            hint=f"Use CREATE {kind.upper()} IF NOT EXISTS, or DROP {kind.upper()} first.")

@@ -1,0 +1,59 @@
+"""Connectors and formats by name: the module of that name, or an entry point of another package."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Protocol, cast
+
+import streamsql.connectors
+import streamsql.formats
+from streamsql.core.connector import Metadata, Sink, Source, TableSpec
+from streamsql.core.format import Decoding, Encoding
+from streamsql.core.options import Option, OptionError, Options
+from streamsql.core.schema import Schema
+from streamsql.errors import did_you_mean
+
+
+class Connector(Protocol):
+    """What `core.connector` asks of a connector's module; source or sink may be missing."""
+
+    OPTIONS: tuple[Option, ...]
+    METADATA: Mapping[str, Metadata]
+    source: Callable[[TableSpec], Source]
+    sink: Callable[[TableSpec], Sink]
+
+
+class FormatModule(Protocol):
+    OPTIONS: tuple[Option, ...]
+    decoder: Callable[[Schema, Options], Decoding]
+    encoder: Callable[[Schema, Options], Encoding]
+
+
+def names(package: str) -> list[str]:
+    """All connectors (package `connectors`) or formats: ours, then those of entry points."""
+    path = getattr(streamsql, package).__path__
+    ours = [m.name for m in pkgutil.iter_modules(path) if "_" not in m.name]
+    return sorted({*ours, *(e.name for e in entry_points(group=f"streamsql.{package}"))})
+
+
+def _load(package: str, kind: str, option: str, name: str) -> object:
+    if name in names(package):
+        for entry in entry_points(group=f"streamsql.{package}"):
+            if entry.name == name:
+                return entry.load()
+        return importlib.import_module(f"streamsql.{package}.{name.replace('-', '_')}")
+    raise OptionError(f'{kind} "{name}" does not exist', option,
+                      did_you_mean(name, names(package), f"{kind.capitalize()}s"))
+
+
+def connector(name: str) -> Connector:
+    """Raises OptionError at `connector` with the nearest names."""
+    return cast(Connector, _load("connectors", "connector", "connector", name))
+
+
+def format_module(name: str, option: str) -> FormatModule:
+    """`option` is the key that named it (`format`, `key.format`, …), for the error."""
+    return cast(FormatModule, _load("formats", "format", option, name))

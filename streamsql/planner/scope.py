@@ -1,0 +1,127 @@
+"""Relation and Scope: which columns a clause may name, and what each name means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from streamsql.core.node import Node
+from streamsql.core.schema import TimeAttribute, quote, text_literal
+from streamsql.core.types import DataType
+from streamsql.errors import BindError, did_you_mean
+from streamsql.sql import exp, span_of
+from streamsql.values.typed import Typed
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column that can be named: `qualifier.name`; in SQL it is the node's column `column`."""
+
+    name: str
+    column: str
+    type: DataType
+    time: TimeAttribute = ""
+    qualifier: str = ""
+
+    def typed(self) -> Typed:
+        return Typed(quote(self.column), self.type, time=self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The window columns that a relation still has: what makes GROUP BY over them windowed.
+
+    start, end, time   columns of the node; time is '' where it was not kept
+    local              the rowtime is TIMESTAMP_LTZ: start and end are local time, they close by zone
+    function           TUMBLE, HOP, CUMULATE or SESSION
+    aggregated         the rows are results of closed windows already
+    """
+
+    start: str
+    end: str
+    time: str = ""
+    local: bool = False
+    function: str = "TUMBLE"
+    aggregated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A planned FROM item: the node, its columns by the names a clause may use, its window."""
+
+    node: Node
+    fields: tuple[Field, ...]
+    window: Window | None = None
+
+    def aliased(self, qualifier: str, names: Sequence[str] = ()) -> Relation:
+        fields = tuple(
+            replace(f, qualifier=qualifier, name=names[i] if i < len(names) else f.name)
+            for i, f in enumerate(self.fields))
+        return replace(self, fields=fields)
+
+
+class Scope:
+    """Resolves column names against relations, innermost first."""
+
+    def __init__(self, fields: Iterable[Field], outer: Scope | None = None) -> None:
+        self.fields = tuple(fields)
+        self.outer = outer
+        self.correlated = False
+
+    def column(self, tree: exp.Expression) -> Typed:
+        """A column or a path into a ROW. Raises BindError: unknown, or ambiguous."""
+        parts = [part.name for part in tree.parts] if isinstance(tree, exp.Column) else [tree.name]
+        found = self._resolve(parts, tree)
+        if found is not None:
+            return found
+        if self.outer is not None:
+            self.correlated = True
+            return self.outer.column(tree)
+        raise self._unknown(parts, tree)
+
+    def call(self, tree: exp.Expression) -> Typed | None:
+        return None
+
+    def _resolve(self, parts: list[str], tree: exp.Expression) -> Typed | None:
+        if len(parts) > 1 and any(f.qualifier == parts[0] for f in self.fields):
+            inside = [f for f in self.fields if f.qualifier == parts[0] and f.name == parts[1]]
+            return self._path(inside, parts[1:], tree) if inside else None
+        return self._path([f for f in self.fields if f.name == parts[0]], parts, tree)
+
+    def _path(self, fields: list[Field], parts: list[str], tree: exp.Expression) -> Typed | None:
+        if not fields:
+            return None
+        if len(fields) > 1:
+            owners = ", ".join(f'"{f.qualifier}"' for f in fields)
+            raise BindError(f'column "{parts[0]}" is ambiguous', span_of(tree),
+                            hint=f"Write it with its table: it is in {owners}.")
+        value = fields[0].typed()
+        for name in parts[1:]:
+            value = row_field(value, name, tree)
+        return value
+
+    def _unknown(self, parts: list[str], tree: exp.Expression) -> BindError:
+        qualifiers = sorted({f.qualifier for f in self.fields if f.qualifier})
+        if len(parts) > 1 and parts[0] not in qualifiers:
+            if parts[0] not in [f.name for f in self.fields]:
+                return BindError(f'table or column "{parts[0]}" is not in FROM', span_of(tree),
+                                 hint=did_you_mean(parts[0], qualifiers, "Tables here"))
+        name = parts[1] if len(parts) > 1 and parts[0] in qualifiers else parts[0]
+        owner = parts[0] if len(parts) > 1 else qualifiers[0] if len(qualifiers) == 1 else ""
+        names = [f.name for f in self.fields if len(parts) == 1 or f.qualifier == parts[0]]
+        where = f' in "{owner}"' if owner else ""
+        hint = did_you_mean(name, names, "Columns") if names else "There is no FROM clause."
+        return BindError(f'column "{name}" does not exist{where}', span_of(tree), hint=hint)
+
+
+def row_field(value: Typed, name: str, tree: exp.Expression) -> Typed:
+    """`value.name` of a ROW. Raises BindError when there is no such field."""
+    if value.type.root != "ROW" or name not in value.type.names:
+        if value.type.root == "ROW":
+            hint: str | None = did_you_mean(name, value.type.names, "Fields")
+        else:
+            hint = f"It is {value.type}, not a ROW."
+        raise BindError(f'field "{name}" does not exist', span_of(tree), hint=hint)
+    type_ = value.type.children[value.type.names.index(name)]
+    nullable = type_.nullable or value.type.nullable
+    return Typed(f"struct_extract({value.sql}, {text_literal(name)})", type_.as_nullable(nullable))

@@ -1,0 +1,219 @@
+"""The scopes of a SELECT: plain, with subqueries, and above GROUP BY."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamsql import aggregates
+from streamsql.core.schema import quote
+from streamsql.core.types import BIGINT, BOOLEAN, DataType
+from streamsql.errors import BindError, PlanError, SQLTypeError
+from streamsql.planner.relational import compose, constant
+from streamsql.planner.scope import Field, Relation, Scope
+from streamsql.sql import exp, span_of
+from streamsql.values.binder import Binder, cast, common_type
+from streamsql.values.typed import Typed
+
+
+class Subqueries(Protocol):
+    """What a scope needs of the query planner."""
+
+    settings: Mapping[str, str]
+
+    def plan(self, tree: exp.Expression, outer: Scope | None = None) -> Relation: ...
+
+
+class SelectScope(Scope):
+    """Columns of FROM, and subqueries in expressions."""
+
+    def __init__(self, fields: Iterable[Field], planner: Subqueries, outer: Scope | None = None) -> None:
+        super().__init__(fields, outer)
+        self.planner = planner
+        self.binder = Binder(self, planner.settings)
+
+    def call(self, tree: exp.Expression) -> Typed | None:
+        if isinstance(tree, exp.Subquery):
+            return self._scalar(tree)
+        if isinstance(tree, exp.Exists):
+            sql, _ = self._inner(tree.this)
+            return Typed(f"EXISTS ({sql})", BOOLEAN.not_null())
+        if isinstance(tree, exp.In) and tree.args.get("query"):
+            return self._in(tree)
+        if isinstance(tree, exp.Binary) and isinstance(tree.expression, exp.Any | exp.All):
+            return self._quantified(tree)
+        if isinstance(tree, exp.Window):
+            raise PlanError("an OVER window is not built", span_of(tree),
+                            hint="Aggregate in a window table function: TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), …)).")
+        return self._misplaced(tree)
+
+    def _misplaced(self, tree: exp.Expression) -> Typed | None:
+        name = aggregate_name(tree)
+        if name is None:
+            return None
+        raise BindError(f"aggregate function {name} may not stand here", span_of(tree),
+                        hint="Aggregates may stand in SELECT, HAVING and ORDER BY; not in WHERE, ON or GROUP BY.")
+
+    def _inner(self, tree: exp.Expression) -> tuple[str, Relation]:
+        inner = tree.this if isinstance(tree, exp.Subquery) else tree
+        relation = self.planner.plan(inner, self)
+        if not constant(relation.node):
+            raise PlanError("a subquery over a stream inside an expression is not built", span_of(tree),
+                            hint="Move it to FROM, or compute it in a view of its own.")
+        return compose(relation.node), relation
+
+    def _scalar(self, tree: exp.Subquery) -> Typed:
+        sql, relation = self._inner(tree)
+        if len(relation.fields) != 1:
+            raise SQLTypeError(f"a subquery used as a value has {len(relation.fields)} columns", span_of(tree),
+                               hint="Select exactly one column.")
+        return Typed(f"({sql})", relation.fields[0].type.as_nullable())
+
+    def _in(self, tree: exp.In) -> Typed:
+        value = self.binder.bind(tree.this)
+        sql, relation = self._inner(tree.args["query"])
+        return self._compared(tree, value, sql, relation, "IN")
+
+    def _quantified(self, tree: exp.Binary) -> Typed:
+        value = self.binder.bind(tree.this)
+        sql, relation = self._inner(tree.expression.this)
+        word = "ANY" if isinstance(tree.expression, exp.Any) else "ALL"
+        return self._compared(tree, value, sql, relation, f"{_OPERATORS[type(tree)]} {word}")
+
+    def _compared(self, tree: exp.Expression, value: Typed, sql: str, relation: Relation, how: str) -> Typed:
+        if len(relation.fields) != 1:
+            raise SQLTypeError(f"the subquery has {len(relation.fields)} columns, one is compared", span_of(tree))
+        field = relation.fields[0]
+        kind = common_type([value.type, field.type])
+        if kind is None or value.type.is_character != field.type.is_character:
+            raise SQLTypeError(f"{value.type} cannot be compared with {field.type}", span_of(tree),
+                               hint="CAST one side.")
+        left, right = cast(value, kind, implicit=True), cast(field.typed(), kind, implicit=True)
+        return Typed(f"({left.sql} {how} (SELECT {right.sql} FROM ({sql})))",
+                     BOOLEAN.as_nullable(value.type.nullable or field.type.nullable))
+
+
+_OPERATORS: dict[type[exp.Expression], str] = {
+    exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A GROUP BY expression: its output column, and what it is over the input."""
+
+    name: str
+    value: Typed
+
+
+class AggregateScope(SelectScope):
+    """What may stand above GROUP BY: keys, aggregates of the input, and expressions of both."""
+
+    def __init__(self, source: SelectScope, keys: tuple[Key, ...]) -> None:
+        fields = [Field(k.name, k.name, k.value.type, k.value.time) for k in keys]
+        super().__init__(fields, source.planner, source.outer)
+        self.source = source
+        self.keys = keys
+        self.calls: dict[str, aggregates.Aggregate] = {}
+        self.groupings: dict[str, tuple[int, ...]] = {}
+
+    def column(self, tree: exp.Expression) -> Typed:
+        key = self._key(tree)
+        if key is not None:
+            return key
+        value = self.source.column(tree)
+        if self.source.outer is not None and self.source.correlated:
+            return value
+        raise BindError(f'column "{tree.name}" is neither grouped nor aggregated', span_of(tree),
+                        hint="Add it to GROUP BY, or put it in an aggregate such as MAX(…).")
+
+    def call(self, tree: exp.Expression) -> Typed | None:
+        name = aggregate_name(tree)
+        if name in ("GROUPING", "GROUPING_ID"):
+            return self._grouping(tree)
+        if name is not None:
+            return self._aggregate(tree)
+        if not isinstance(tree, exp.Literal | exp.Column):
+            key = self._key(tree)
+            if key is not None:
+                return key
+        return super().call(tree) if not isinstance(tree, exp.Column) else None
+
+    def _key(self, tree: exp.Expression) -> Typed | None:
+        if any(aggregate_name(n) for n in tree.walk()) or not any(isinstance(n, exp.Column) for n in tree.walk()):
+            return None
+        try:
+            sql = self.source.binder.bind(tree).sql
+        except (BindError, SQLTypeError):
+            return None
+        for key in self.keys:
+            if key.value.sql == sql:
+                return Typed(quote(key.name), key.value.type, time=key.value.time)
+        return None
+
+    def _aggregate(self, tree: exp.Expression) -> Typed:
+        bound = bind_aggregate(tree, self.source)
+        name = next((n for n, known in self.calls.items() if known == bound), f"$agg{len(self.calls)}")
+        self.calls[name] = bound
+        return Typed(quote(name), bound.type, aggregate=True)
+
+    def _grouping(self, tree: exp.Expression) -> Typed:
+        indexes = []
+        for argument in tree.expressions:
+            sql = self.source.binder.bind(argument).sql
+            index = next((i for i, k in enumerate(self.keys) if k.value.sql == sql), None)
+            if index is None:
+                raise BindError("the argument of GROUPING is not a grouping column", span_of(argument))
+            indexes.append(index)
+        name = f"$grouping{'_'.join(map(str, indexes))}"
+        self.groupings[name] = tuple(indexes)
+        return Typed(quote(name), BIGINT.not_null())
+
+
+def aggregate_name(tree: exp.Expression) -> str | None:
+    """The upper-case name if `tree` is an aggregate call (FILTER or WITHIN GROUP around it too)."""
+    if isinstance(tree, exp.Filter | exp.WithinGroup):
+        return aggregate_name(tree.this)
+    if isinstance(tree, exp.Anonymous) and not isinstance(tree.parent, exp.Window):
+        name = tree.name.upper()
+        if name in ("GROUPING", "GROUPING_ID") or aggregates.is_aggregate(name):
+            return name
+    return None
+
+
+def bind_aggregate(tree: exp.Expression, scope: SelectScope) -> aggregates.Aggregate:
+    """An aggregate call over the input of GROUP BY, its arguments bound there."""
+    condition: Typed | None = None
+    call = tree
+    while not isinstance(call, exp.Anonymous):
+        if isinstance(call, exp.Filter):
+            where = call.expression
+            condition = boolean(scope.binder.bind(where.this if isinstance(where, exp.Where) else where),
+                                where, "FILTER")
+        call = call.this
+    arguments = list(call.expressions)
+    distinct = bool(arguments) and isinstance(arguments[0], exp.Distinct)
+    if distinct:
+        arguments = list(arguments[0].expressions)
+    order: list[tuple[Typed, bool]] = []
+    if arguments and isinstance(arguments[-1], exp.Order):
+        ordered = arguments.pop()
+        arguments.append(ordered.this)
+        order = [(scope.binder.bind(o.this), bool(o.args.get("desc"))) for o in ordered.expressions]
+    star = len(arguments) == 1 and isinstance(arguments[0], exp.Star)
+    bound = [] if star else [scope.binder.bind(a) for a in arguments]
+    try:
+        return aggregates.bind(call.name.upper(), bound, distinct=distinct, filter=condition, order=order)
+    except SQLTypeError as error:
+        error.span = error.span or span_of(tree)
+        raise
+
+
+def boolean(value: Typed, tree: exp.Expression, clause: str) -> Typed:
+    """`value` if it is BOOLEAN; SQLTypeError naming the clause otherwise."""
+    if value.type.root != "BOOLEAN":
+        raise SQLTypeError(f"{clause} needs a BOOLEAN, this is {value.type}", span_of(tree),
+                           hint="Compare it: … = …, … IS NOT NULL.")
+    return value
+
+

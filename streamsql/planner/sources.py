@@ -1,0 +1,196 @@
+"""FROM: tables, views, common table expressions, subqueries, VALUES, window functions and joins."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from streamsql.core.batch import DIFF, SEQ, WATERMARK
+from streamsql.core.schema import Column, Schema, quote
+from streamsql.core.types import DataType
+from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
+from streamsql.planner.catalog import ERRORS, LATE, Table, View
+from streamsql.planner.joins import join
+from streamsql.planner.relational import Constant, TableLeaf
+from streamsql.planner.scope import Field, Relation, Scope
+from streamsql.planner.selects import SelectScope
+from streamsql.core.system import SIDE_SCHEMA
+from streamsql.planner.windowing import window_table
+from streamsql.sql import WindowTable, exp, span_of
+from streamsql.sql.statements import Name
+from streamsql.values.binder import cast, common_type
+from streamsql.values.typed import Typed
+
+if TYPE_CHECKING:
+    from streamsql.planner.query import QueryPlanner
+
+
+@dataclass(frozen=True)
+class _Common:
+    """A WITH query, and the WITH names that it could see."""
+
+    query: exp.Expression
+    columns: tuple[str, ...]
+    visible: dict[str, _Common]
+
+
+class Sources:
+    """Plans FROM items for a QueryPlanner."""
+
+    def __init__(self, planner: QueryPlanner) -> None:
+        self.planner = planner
+        self.common: dict[str, _Common] = {}
+        self.views: list[str] = []
+
+    @contextlib.contextmanager
+    def common_tables(self, tree: exp.Expression) -> Iterator[None]:
+        """The WITH clause of `tree` is visible inside."""
+        before = self.common
+        clause = tree.args.get("with_")
+        if clause is not None:
+            if clause.args.get("recursive"):
+                raise PlanError("WITH RECURSIVE is not built", span_of(clause), hint="Write it without recursion.")
+            for cte in clause.expressions:
+                columns = tuple(c.name for c in cte.args["alias"].args.get("columns") or ())
+                self.common = {**self.common, cte.alias: _Common(cte.this, columns, self.common)}
+        try:
+            yield
+        finally:
+            self.common = before
+
+    def from_clause(self, tree: exp.Select, outer: Scope | None) -> Relation:
+        clause = tree.args.get("from_")
+        if clause is None:
+            empty = Constant((), Schema(()), True, (WATERMARK, SEQ), "SELECT 1")
+            return Relation(empty, ())
+        relation = self.item(clause.this, outer)
+        for joined in [*(clause.this.args.get("joins") or ()), *(tree.args.get("joins") or ())]:
+            relation = join(self, joined, relation, outer)
+        laterals = tree.args.get("laterals")
+        if laterals:
+            raise PlanError("LATERAL is not built", span_of(laterals[0]), hint="Use a plain subquery in FROM.")
+        return relation
+
+    def item(self, tree: exp.Expression, outer: Scope | None) -> Relation:
+        """One FROM item with its alias."""
+        alias = tree.args.get("alias")
+        names = tuple(c.name for c in alias.args.get("columns") or ()) if alias is not None else ()
+        relation = self._unaliased(tree, outer)
+        if len(names) > len(relation.fields):
+            raise BindError(f'"{alias.name}" names {len(names)} columns, there are {len(relation.fields)}',
+                            span_of(alias))
+        if names and len(names) < len(relation.fields):
+            raise BindError(f'"{alias.name}" names {len(names)} of {len(relation.fields)} columns', span_of(alias),
+                            hint="Name all of them, or none.")
+        default = tree.name if isinstance(tree, exp.Table) else ""
+        return relation.aliased(alias.name if alias is not None and alias.name else default, names)
+
+    def _unaliased(self, tree: exp.Expression, outer: Scope | None) -> Relation:
+        if isinstance(tree, exp.Table):
+            return self.table(tree)
+        if isinstance(tree, exp.Subquery):
+            inner = tree.this
+            if isinstance(inner, exp.Table | WindowTable):
+                return self.item(inner, outer)
+            return self.planner.plan(inner, outer)
+        if isinstance(tree, exp.Values):
+            return self.values(tree, outer)
+        if isinstance(tree, WindowTable):
+            return window_table(self, tree, outer)
+        raise PlanError(f"{type(tree).__name__.upper()} in FROM is not built", span_of(tree),
+                        hint="FROM takes tables, views, subqueries, VALUES and window functions.")
+
+    def table(self, tree: exp.Table) -> Relation:
+        span = span_of(tree)
+        if tree.args.get("version"):
+            raise PlanError("FOR SYSTEM_TIME AS OF is not built", span_of(tree), hint="Join after aggregating.")
+        if not tree.db and tree.name in self.common:
+            return self._common(tree.name)
+        assert span is not None
+        name = Name(tuple(p.name for p in tree.parts), span)
+        for side in (LATE, ERRORS):
+            base = name.last.removesuffix(side)
+            if base != name.last and base in self.planner.catalog.tables:
+                return self._side(self.planner.catalog.tables[base], side, tree)
+        if name.last not in self.planner.catalog.tables and self.common and name.last not in self.planner.catalog.views:
+            known = [*self.common, *self.planner.catalog.names()]
+            raise BindError(f'table or view "{name.last}" does not exist', span,
+                            hint=did_you_mean(name.last, known, "Tables"))
+        found = self.planner.catalog.find(name)
+        hints = tree.args.get("hints") or ()
+        if isinstance(found, View):
+            if hints:
+                raise PlanError(f'OPTIONS on "{name}": it is a view', span_of(tree), hint="Hint the tables in it.")
+            return self._view(found)
+        return table_relation(_hinted(found, hints))
+
+    def _common(self, name: str) -> Relation:
+        common, before = self.common[name], self.common
+        self.common = common.visible
+        try:
+            relation = self.planner.plan(common.query)
+        finally:
+            self.common = before
+        return relation.aliased("", common.columns)
+
+    def _view(self, view: View) -> Relation:
+        from streamsql.planner.query import QueryPlanner  # the one cycle: a view is a query again
+        relation = QueryPlanner(self.planner.catalog, self.planner.settings, view.source).plan(view.query)
+        return relation.aliased("", view.columns)
+
+    def _side(self, table: Table, side: str, tree: exp.Table) -> Relation:
+        schema = SIDE_SCHEMA
+        node = TableLeaf((), schema, True, (WATERMARK, SEQ), table, side, span_of(tree))
+        return Relation(node, tuple(Field(c.name, c.name, c.type, c.time) for c in schema))
+
+    def values(self, tree: exp.Values, outer: Scope | None) -> Relation:
+        """VALUES rows: columns EXPR$0, EXPR$1, …, of the common types of their rows."""
+        scope = SelectScope((), self.planner, outer)
+        rows = [[scope.binder.bind(v) for v in (row.expressions if isinstance(row, exp.Tuple) else [row])]
+                for row in tree.expressions]
+        width = len(rows[0])
+        for bound, row in zip(rows, tree.expressions, strict=True):
+            if len(bound) != width:
+                raise BindError(f"a row of VALUES has {len(bound)} columns, the first has {width}", span_of(row))
+        types = [self._column_type(tree, i, [row[i] for row in rows]) for i in range(width)]
+        names = [f"EXPR${i}" for i in range(width)]
+        lines = ["(" + ", ".join(cast(v, t, implicit=True).sql for v, t in zip(row, types, strict=True)) + ")"
+                 for row in rows]
+        columns = ", ".join(quote(n) for n in names)
+        sql = f"SELECT * FROM (VALUES {', '.join(lines)}) AS t({columns})"
+        schema = Schema(tuple(Column(n, t) for n, t in zip(names, types, strict=True)))
+        node = Constant((), schema, True, (WATERMARK, SEQ), sql)
+        return Relation(node, tuple(Field(c.name, c.name, c.type) for c in schema))
+
+    def _column_type(self, tree: exp.Values, index: int, values: list[Typed]) -> DataType:
+        kind = common_type([v.type for v in values])
+        if kind is None:
+            raise SQLTypeError(f"column {index + 1} of VALUES has types that do not go together: "
+                               + ", ".join(sorted({str(v.type) for v in values})), span_of(tree),
+                               hint="CAST them to one type.")
+        return kind
+
+
+def _hinted(table: Table, hints: Iterable[exp.Expression]) -> Table:
+    """The table with the options of `/*+ OPTIONS('k'='v') */` on top of its own."""
+    options = dict(table.options)
+    for hint in hints:
+        if hint.name.upper() != "OPTIONS":
+            raise PlanError(f"hint {hint.name} is not built", span_of(hint), hint="OPTIONS('key'='value') is.")
+        options.update({pair.this.name: pair.expression.name for pair in hint.expressions})
+    return replace(table, options=options) if options != table.options else table
+
+
+def table_relation(table: Table) -> Relation:
+    """A table as a FROM item, before it is known which columns are read."""
+    rowtime = table.watermark.column if table.watermark else None
+    columns = tuple(
+        Column(c.name, c.type, "rowtime" if c.name == rowtime else "proctime" if c.proctime else "")
+        for c in table.columns)
+    append_only = table.options.get("changelog-mode", "append") == "append"
+    hidden = (WATERMARK, SEQ) if append_only else (DIFF, WATERMARK, SEQ)
+    node = TableLeaf((), Schema(columns, table.primary_key), append_only, hidden, table)
+    return Relation(node, tuple(Field(c.name, c.name, c.type, c.time) for c in columns))
+
