@@ -31,6 +31,7 @@ CREATE TABLE orders (
 ) WITH (
   'connector' = 'kafka',
   'properties.bootstrap.servers' = 'mock://',
+  'properties.compression.type' = 'lz4',
   'topic' = 'orders',
   'format' = 'json',
   'scan.startup.mode' = 'earliest-offset',

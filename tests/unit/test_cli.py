@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner, Result
@@ -221,6 +222,22 @@ def test_commands_of_the_shell_work_in_a_pipe() -> None:
     result = call(stdin="help\nquit\nBROKER;\n")
     assert result.exit_code == 0
     assert "Ctrl-D leaves" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--record", "cases/a.stream"], []])
+def test_test_hands_everything_to_the_harness(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = ModuleType("streamsql.testing")
+    asked: list[list[str]] = []
+
+    def main(given: list[str]) -> int:
+        asked.append(given)
+        return 1
+
+    setattr(harness, "main", main)  # noqa: B010
+    monkeypatch.setitem(sys.modules, "streamsql.testing", harness)
+    monkeypatch.setattr(streamsql, "testing", harness, raising=False)
+    assert call("test", *arguments).exit_code == 1
+    assert asked == [arguments]
 
 
 @pytest.mark.usefixtures("sessions")
