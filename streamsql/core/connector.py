@@ -111,11 +111,15 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatistics:
-    """Counters of a source since it opened; `lag_rows` is None where it has no meaning."""
+    """Counters of a source since it opened; `lag_rows` is None where it has no meaning.
+
+    error: trouble with the outside that is being retried (a broker that went away); None when well.
+    """
 
     rows: int = 0
     bytes: int = 0
     lag_rows: int | None = None
+    error: str | None = None
 
 
 class Source(Protocol):
@@ -170,8 +174,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SinkStatistics:
+    """Counters of a sink since it opened; `error` as for a source."""
+
     rows: int = 0
     bytes: int = 0
+    error: str | None = None
 
 
 class Sink(Protocol):
