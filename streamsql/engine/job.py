@@ -1,0 +1,360 @@
+"""Job: the loop that makes a plan run: read, decode, step, write, commit.
+
+Each turn takes what every reader has, hands it through the dataflow, and moves event time on. An
+epoch ends when the commit interval has passed, and when all input has ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from streamsql.core.batch import MAX_WATERMARK, MIN_WATERMARK, SEQ, Batch
+from streamsql.core.clock import Clock
+from streamsql.core.connector import Sink
+from streamsql.core.node import Context, Node, Operator
+from streamsql.core.options import duration_ms
+from streamsql.engine.checkpoint import Checkpoint, Saved
+from streamsql.engine.dataflow import Dataflow, Vertex
+from streamsql.engine.plan import JobPlan
+from streamsql.engine.reader import POLL_S, Reader, Reading
+from streamsql.engine.side import SideTables
+from streamsql.engine.sizing import BatchSize
+from streamsql.errors import DataError
+from streamsql.operators.collect import Collect, Take
+from streamsql.operators.insert import Insert
+from streamsql.operators.scan import Scan, ScanStep
+from streamsql.operators.side import SideScan
+from streamsql.planner import modules
+from streamsql.planner.relational import Constant
+from streamsql.state.database import Database
+from streamsql.values import SETUP, register
+
+INTERVAL = "execution.checkpointing.interval"
+
+
+@dataclass(slots=True)
+class Input:
+    """A scan that runs: its vertex, its operator, its reader, and where it stands."""
+
+    vertex: Vertex
+    step: ScanStep
+    reader: Reader
+    node: Scan
+    positions: dict[str, int] = field(default_factory=dict)
+    last: Reading | None = None
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatistics:
+    """Counters of a job since it started; times in µs, `watermark_us` None before it is known."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    lag_rows: int | None = None
+    watermark_us: int | None = None
+    late: int = 0
+    errors: int = 0
+    errors_by_reason: Mapping[str, int] = field(default_factory=dict)
+    state_rows: int = 0
+    epoch: int = 0
+
+
+class Job:
+    """One running plan. `run` drives it to its end; tests drive it with `turn` and `commit`.
+
+    take      receives the batches of a SELECT; None for INSERT jobs
+    state     file of the job's state; None keeps it in memory
+    threaded  False reads on the caller's thread, deterministically
+    """
+
+    def __init__(self, plan: JobPlan, *, clock: Clock, sides: SideTables, take: Take | None = None,
+                 state: Path | None = None, threaded: bool = True, threads: int = 1,
+                 prepare: Callable[[Database], None] | None = None) -> None:
+        self.plan = plan
+        self.clock = clock
+        self.sides = sides
+        self._take = take
+        self._state = state
+        self._threaded = threaded
+        self._threads = threads
+        self._prepare = prepare
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._inputs: list[Input] = []
+        self._sinks: list[Sink] = []
+        self._pending: list[tuple[Vertex, Constant | SideScan]] = []
+        self._late: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._current: Input | None = None
+        self._interval_s = duration_ms(plan.settings.get(INTERVAL, "1 s")) / 1000
+        self._size = BatchSize()
+        self._saved = Saved()
+        self._open = False
+        self.statistics = JobStatistics()
+
+    # Opening and closing
+
+    def open(self) -> None:
+        """Open state, sinks and sources; resume where the state says. Raises what they raise."""
+        self.database = Database(self._state, threads=self._threads, setup=SETUP)
+        self._open = True
+        register(self.database)
+        if self._prepare is not None:
+            self._prepare(self.database)
+        self.database.bind_now(self.clock.now_us())
+        self._checkpoint = Checkpoint(self.database)
+        self._saved = self._checkpoint.load(self.plan.fingerprint)
+        for (table, side), rows in self._checkpoint.sides().items():
+            self.sides.restore(table, side, rows)
+        self.database.begin()
+        roots = [r if isinstance(r, Insert) else Collect((r,), r.schema, r.append_only, ()) for r in self.plan.roots]
+        self.dataflow = Dataflow(roots, self._operator, self._bad_row)
+        self.dataflow.restore(self._saved.watermarks)
+        for sink in self._sinks:
+            sink.open(self._saved.epoch, self.clock)
+        self._open_inputs()
+
+    def _operator(self, name: str, node: Node) -> Operator | None:
+        if isinstance(node, Scan | Constant | SideScan):
+            return None
+        context = Context(name, self.database, self.clock, self, self.plan.settings)
+        if isinstance(node, Insert):
+            module = modules.connector(node.table.raw["connector"])
+            sink = module.sink(node.table)
+            self._sinks.append(sink)
+            return node.bound(context, sink)
+        if isinstance(node, Collect):
+            assert self._take is not None
+            return node.bound(context, self._take)
+        return node.operator(context)
+
+    def _open_inputs(self) -> None:
+        for vertex in self.dataflow.sources():
+            node = vertex.node
+            if isinstance(node, Scan):
+                self._inputs.append(self._input(vertex, node))
+            elif isinstance(node, Constant):
+                self._pending.append((vertex, node))
+            elif isinstance(node, SideScan):
+                self._open_side(vertex, node)
+        for given in self._inputs:
+            given.reader.open(given.positions, self.clock, given.node.keys())
+
+    def _input(self, vertex: Vertex, node: Scan) -> Input:
+        step = node.operator(Context(vertex.name, self.database, self.clock, self, self.plan.settings))
+        if vertex.name in self._saved.scans:
+            step.restore(self._saved.scans[vertex.name])
+        source = modules.connector(node.table.raw["connector"]).source(node.table)
+        reader = Reader(source, threaded=self._threaded, max_rows=self._size.rows, wake=self._wake)
+        self.sides.seen.add(node.name)
+        return Input(vertex, step, reader, node, dict(self._saved.positions.get(vertex.name, {})))
+
+    def _open_side(self, vertex: Vertex, node: SideScan) -> None:
+        """Live beside a scan of the table; else what was kept; else, for errors, the table is read."""
+        live = any(isinstance(v.node, Scan) and v.node.name == node.table for v in self.dataflow.vertices)
+        if not live and node.scan is not None and node.table not in self.sides.seen:
+            self._inputs.append(self._input(Vertex(f"{vertex.name}_scan", node.scan, None, []), node.scan))
+            live = True
+        if not live:
+            self._pending.append((vertex, node))
+
+    def close(self) -> None:
+        """Free everything; what was not committed is not there. May be called twice."""
+        for given in self._inputs:
+            given.reader.close()
+        for sink in self._sinks:
+            sink.close()
+        self._inputs, self._sinks = [], []
+        if self._open:
+            self._open = False
+            self.database.close()
+
+    # Running
+
+    def run(self) -> None:
+        """Run to the end of the input, or until `stop`; then commit and close."""
+        try:
+            self.open()
+            last = self.clock.monotonic_s()
+            while not self._stop.is_set() and not self.finished:
+                if not self.turn():
+                    self._wake.wait(POLL_S)
+                    self._wake.clear()
+                if self.clock.monotonic_s() - last >= self._interval_s:
+                    self.commit()
+                    last = self.clock.monotonic_s()
+            self.commit()
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """End after the running turn, from any thread; the epoch is committed."""
+        self._stop.set()
+        self._wake.set()
+
+    @property
+    def finished(self) -> bool:
+        """All input has ended and everything has been emitted."""
+        return not self._pending and all(i.finished for i in self._inputs)
+
+    def turn(self) -> bool:
+        """Take what every input has, once. False when there was nothing."""
+        self.database.bind_now(self.clock.now_us())
+        worked = self._emit_pending()
+        for given in self._inputs:
+            reading = None if given.finished else given.reader.next()
+            if reading is not None:
+                worked |= self._read(given, reading)
+            elif not given.finished:
+                self._idle(given)
+        self._end_sides()
+        return worked
+
+    def _emit_pending(self) -> bool:
+        pending, self._pending = self._pending, []
+        for vertex, node in pending:
+            rows = (self._constant(node) if isinstance(node, Constant)
+                    else self.sides.rows(node.table, node.side))
+            self._emit_table(vertex, rows)
+            self.dataflow.advance(vertex, MAX_WATERMARK)
+        return bool(pending)
+
+    def _constant(self, node: Constant) -> pa.Table:
+        return self.database.compute(node.sql).run().cast(node.schema.arrow())
+
+    def _emit_table(self, vertex: Vertex, rows: pa.Table) -> None:
+        """Rows that no record brought: never late, in the order in which they are."""
+        if rows.num_rows:
+            rows = rows.select(list(vertex.node.schema.names)) if vertex.node.schema.names else rows
+            rows = rows.append_column("$watermark", pa.array([MIN_WATERMARK] * rows.num_rows, pa.int64()))
+            rows = rows.append_column(SEQ, pa.array(range(rows.num_rows), pa.int64()))
+            self.dataflow.push(vertex, Batch(rows, False))
+
+    def _read(self, given: Input, reading: Reading) -> bool:
+        given.last = reading
+        given.step.observe(reading.splits, reading.ended, live=not given.reader.source.bounded,
+                           finished=reading.finished)
+        chunk, started = reading.chunk, self.clock.monotonic_s()
+        if chunk is not None and len(chunk):
+            self._current = given
+            batch = given.step.ingest(chunk)
+            self._take_errors(given)
+            if batch is not None and len(batch):
+                self.dataflow.push(given.vertex, batch)
+            self._current = None
+        if chunk is not None:
+            for split, position in chunk.positions.items():
+                given.positions[reading.splits[split].id] = position
+        else:
+            given.step.idle(self.clock.monotonic_s())
+        self._advance(given)
+        given.finished = reading.finished
+        self._count()
+        if chunk is not None:
+            self._size.took(len(chunk), self.clock.monotonic_s() - started)
+            given.reader.max_rows = self._size.rows
+        return chunk is not None and len(chunk) > 0
+
+    def _idle(self, given: Input) -> None:
+        if given.last is not None and given.step.idle(self.clock.monotonic_s()):
+            self._advance(given)
+
+    def _advance(self, given: Input) -> None:
+        if given.step.watermark_us > given.vertex.watermark:
+            self.dataflow.advance(given.vertex, given.step.watermark_us)
+
+    # Side outputs (core.node.SideOutput)
+
+    def _take_errors(self, given: Input) -> None:
+        rows = given.step.take_errors()
+        if rows is not None:
+            self._aside(given, "$errors", rows)
+
+    def late(self, seq: object, reason: str) -> None:
+        """An operator dropped these records as too late."""
+        given = self._current
+        numbers = list(seq)  # type: ignore[call-overload]
+        self._late[reason] += len(numbers)
+        if given is not None and given.node.table.raw.get("late-handling.mode", "log") != "ignore":
+            self._aside(given, "$late", given.step.records(numbers, reason))
+
+    def error(self, seq: object, reason: str, detail: str | None = None) -> None:
+        """An operator cannot process these records, and the policy is to go on."""
+        given = self._current
+        numbers = list(seq)  # type: ignore[call-overload]
+        self._errors["failed"] += len(numbers)
+        if given is not None and given.node.errors == "log":
+            self._aside(given, "$errors", given.step.records(numbers, reason, detail))
+
+    def _aside(self, given: Input, side: str, rows: pa.Table) -> None:
+        kept = int(given.node.table.raw.get("side-output.max-rows", "10000"))
+        self.sides.add(given.node.name, side, rows, kept)
+        for vertex in self.dataflow.sources():
+            node = vertex.node
+            if isinstance(node, SideScan) and (node.table, node.side) == (given.node.name, side):
+                self._emit_table(vertex, rows)
+
+    def _end_sides(self) -> None:
+        """A side table ends with the table's own scans."""
+        for vertex in self.dataflow.sources():
+            node = vertex.node
+            if isinstance(node, SideScan) and vertex.watermark < MAX_WATERMARK and all(
+                    i.finished for i in self._inputs if i.node.name == node.table) and not self._pending:
+                self.dataflow.advance(vertex, MAX_WATERMARK)
+
+    def _bad_row(self, vertex: Vertex, batch: Batch, error: DataError) -> None:
+        """One row that an operator refuses: set aside with its record, or the end of the job."""
+        given, seq = self._current, batch.table[SEQ].to_pylist()
+        if given is None:
+            raise error
+        if given.node.errors == "fail":
+            record = given.step.records(seq, error.message).to_pylist()
+            if record:
+                raise DataError(error.message, topic=record[0]["topic"], partition=record[0]["partition"],
+                                offset=record[0]["offset"], detail=error.detail,
+                                hint="SET 'error-handling.mode'='log' on the table keeps such records aside."
+                                ) from error
+            raise error
+        self.error(seq, error.message, error.detail)
+
+    # Commit
+
+    def commit(self) -> None:
+        """End the epoch: see `engine.checkpoint` for the steps."""
+        epoch = self._saved.epoch + 1
+        for sink in self._sinks:
+            sink.flush()
+        self._saved = Saved(
+            epoch, self.plan.fingerprint,
+            {i.vertex.name: dict(i.positions) for i in self._inputs},
+            {i.vertex.name: i.step.snapshot() for i in self._inputs},
+            self.dataflow.snapshot(), self.finished)
+        self._checkpoint.save(self._saved, self.sides.changed())
+        for sink in self._sinks:
+            sink.commit(epoch)
+        for given in self._inputs:
+            given.reader.commit(given.positions)
+        self._count()
+
+    def _count(self) -> None:
+        counts: Counter[str] = Counter(self._errors)
+        for given in self._inputs:
+            counts.update({k: v for k, v in given.step.statistics().items() if k not in ("rows", "skipped")})
+        lags = [i.last.statistics.lag_rows for i in self._inputs if i.last is not None]
+        known = [i.step.watermark_us for i in self._inputs if i.node.rowtime is not None]
+        operators = [v.operator for v in self.dataflow.vertices if v.operator is not None]
+        watermark = min(known) if known else None
+        self.statistics = JobStatistics(
+            sum(i.last.statistics.rows for i in self._inputs if i.last is not None),
+            sum(int(o.statistics().get("rows_out", 0)) for o in operators),
+            sum(lag for lag in lags if lag is not None) if any(lag is not None for lag in lags) else None,
+            watermark if watermark not in (MIN_WATERMARK, MAX_WATERMARK) else None,
+            sum(self._late.values()), sum(counts.values()), dict(counts),
+            sum(int(o.statistics().get("state_rows", 0)) for o in operators), self._saved.epoch)

@@ -1,0 +1,147 @@
+"""From a planned tree to one that runs: constants folded, unused columns dropped, tables made Scans.
+
+A column is used if its quoted name occurs in the SQL of the node above. That may keep a column of
+a ROW with a field of the same name too many, and never one too few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, cast
+
+from streamsql.core.connector import MetadataColumn, TableSpec
+from streamsql.core.node import Node
+from streamsql.core.schema import Column, Schema, quote
+from streamsql.errors import PlanError
+from streamsql.operators.project import Project
+from streamsql.operators.scan import Decoded, ErrorMode, Rowtime, Scan
+from streamsql.operators.side import SideScan
+from streamsql.operators.union import Union
+from streamsql.planner import modules
+from streamsql.planner.catalog import ERRORS, Table, TableColumn
+from streamsql.planner.options import FormatUse, TableOptions, table_options
+from streamsql.planner.relational import Constant, TableLeaf, folded
+
+
+def finished(node: Node, extra: Mapping[str, str]) -> Node:
+    """The tree that the engine runs. `extra`: options that the session sets on every table.
+
+    Raises PlanError for what only runs over constants.
+    """
+    node = folded(node)
+    return _scanned(_pruned(node, set(node.schema.names)), extra)
+
+
+def _texts(value: Any) -> Iterable[str]:
+    """Every string in a node's own fields: all of its SQL is among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple | list | frozenset):
+        for item in value:
+            yield from _texts(item)
+    elif is_dataclass(value) and not isinstance(value, Node | type):
+        for item in fields(value):
+            yield from _texts(getattr(value, item.name))
+
+
+def _pruned(node: Node, needed: set[str]) -> Node:
+    """`node` with only the columns in `needed`, where it can do without the others."""
+    if isinstance(node, Constant):
+        return node
+    if isinstance(node, TableLeaf):
+        kept = tuple(c for c in node.schema if c.name in needed)
+        key = node.schema.primary_key if set(node.schema.primary_key) <= needed else ()
+        return replace(node, schema=Schema(kept, key))
+    if isinstance(node, Union):
+        union = replace(node, inputs=tuple(_pruned(i, needed) for i in node.inputs),
+                        schema=_only(node.schema, needed))
+        return replace(union, inputs=tuple(_ordered(i, union.schema) for i in union.inputs))
+    if isinstance(node, Project):
+        columns = tuple((name, sql) for name, sql in node.columns if name in needed)
+        node = replace(node, columns=columns, schema=_only(node.schema, needed))
+    text = "\n".join(t for f in fields(node) if f.name not in ("inputs", "schema")
+                     for t in _texts(getattr(node, f.name)))
+    passes = set() if isinstance(node, Project) else set(node.schema.names)
+    names = {f.name for f in fields(node)}
+    inputs = []
+    for i in node.inputs:
+        wanted = {c for c in i.schema.names if quote(c) in text or c in passes or f"\n{c}\n" in f"\n{text}\n"}
+        inputs.append(_pruned(i, wanted))
+    assert "inputs" in names
+    return replace(node, inputs=tuple(inputs))
+
+
+def _only(schema: Schema, needed: set[str]) -> Schema:
+    return Schema(tuple(c for c in schema if c.name in needed))
+
+
+def _ordered(node: Node, schema: Schema) -> Node:
+    """`node` with exactly the columns of `schema`, in its order."""
+    if node.schema.names == schema.names:
+        return node
+    columns = tuple((c, quote(c)) for c in schema.names)
+    kept = Schema(tuple(node.schema[c] for c in schema.names))
+    return Project((node,), kept, node.append_only, node.hidden, columns, None)
+
+
+def _scanned(node: Node, extra: Mapping[str, str]) -> Node:
+    if isinstance(node, TableLeaf):
+        return _leaf(node, extra)
+    if not node.inputs:
+        return node
+    return replace(node, inputs=tuple(_scanned(i, extra) for i in node.inputs))
+
+
+def _leaf(leaf: TableLeaf, extra: Mapping[str, str]) -> Node:
+    if not leaf.side:
+        return scan(leaf.table, leaf.schema, extra)
+    whole = scan(leaf.table, Schema(tuple(Column(c.name, c.type) for c in leaf.table.columns
+                                          if c.kind != "computed")), extra) if leaf.side == ERRORS else None
+    return SideScan((), leaf.schema, True, leaf.hidden, leaf.table.name, leaf.side, whole)
+
+
+def scan(table: Table, schema: Schema, extra: Mapping[str, str]) -> Scan:
+    """The Scan of `table` that gives the columns of `schema`."""
+    options = table_options({**table.options, **extra})
+    module = modules.connector(options.connector)
+    if not hasattr(module, "source"):
+        raise PlanError(f'connector "{options.connector}" of "{table.name}" cannot be read',
+                        hint="It is a sink only.")
+    computed = tuple(c for c in table.columns if c.kind == "computed" and (
+        c.name in schema or (table.watermark and quote(c.name) in table.watermark.sql + quote(table.watermark.column))))
+    text = "\n".join(c.sql for c in computed) + (table.watermark.sql + quote(table.watermark.column)
+                                                 if table.watermark else "")
+    used = [c for c in table.columns if c.kind != "computed" and (c.name in schema or quote(c.name) in text)]
+    physical = [c for c in used if c.kind == "physical"]
+    metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type, c.virtual) for c in used if c.kind == "metadata")
+    spec = TableSpec(table.name, Schema(tuple(Column(c.name, c.type) for c in physical), table.primary_key),
+                     options.own, metadata, table.primary_key, options.value is not None,
+                     {**table.options, **extra})
+    value, key = _decoders(table, physical, options)
+    rowtime = Rowtime(table.watermark.column, table.watermark.sql) if table.watermark else None
+    append_only = table.options.get("changelog-mode", "append") == "append"
+    hidden = ("$watermark", "$seq") if append_only else ("$diff", "$watermark", "$seq")
+    return Scan((), schema, append_only, hidden, spec, table.name, value, key, metadata,
+                tuple((c.name, c.sql) for c in computed), rowtime,
+                cast(ErrorMode, options.engine.text("error-handling.mode")),
+                options.engine.integer("scan.watermark.idle-timeout"),
+                options.engine.integer("scan.watermark.max-future"))
+
+
+def _decoders(table: Table, physical: list[TableColumn], options: TableOptions
+              ) -> tuple[Decoded | None, Decoded | None]:
+    if options.value is None:
+        return None, None
+    in_key = set(options.key_fields) if options.key else set()
+    key = _decoded(options.key, [c for c in physical if c.name in in_key],
+                   options.engine.text("key.fields-prefix")) if options.key and in_key else None
+    value = _decoded(options.value, [c for c in physical if c.name not in in_key], "")
+    return value, key if key and key.columns else None
+
+
+def _decoded(use: FormatUse, columns: list[TableColumn], prefix: str) -> Decoded:
+    """Columns that come from one part of the record; there they are called without the prefix."""
+    module = modules.format_module(use.name, "format")
+    schema = Schema(tuple(Column(c.name.removeprefix(prefix), c.type) for c in columns))
+    return Decoded(module.decoder(schema, use.options), tuple(c.name for c in columns))
