@@ -8,10 +8,10 @@ from Flink: the first of two equal keys counts, and a trailing comma is accepted
 
 from __future__ import annotations
 
-from streamsql.core.format import Decoding
+from streamsql.core.format import Decoding, Encoding
 from streamsql.core.options import Option, OptionError, Options
 from streamsql.core.schema import Schema
-from streamsql.formats import _json_decode
+from streamsql.formats import _json_decode, _json_encode
 
 OPTIONS = (
     Option("fail-on-missing-field", "bool", False, "A missing field is an error, not NULL."),
@@ -28,9 +28,18 @@ OPTIONS = (
 
 
 def decoder(schema: Schema, options: Options) -> Decoding:
+    """How records become the columns of `schema`."""
     if options.flag("fail-on-missing-field") and options.flag("ignore-parse-errors"):
         raise OptionError('options "fail-on-missing-field" and "ignore-parse-errors" exclude each other',
                           "ignore-parse-errors", "Leave one out.")
     return _json_decode.decoding(
         schema, iso=options.text("timestamp-format.standard") == "iso-8601",
         missing=options.flag("fail-on-missing-field"), lenient=options.flag("ignore-parse-errors"))
+
+
+def encoder(schema: Schema, options: Options) -> Encoding:
+    """How rows of `schema` become records. A map has no NULL keys here, so `map-null-key.*` never act."""
+    return _json_encode.encoding(
+        schema, iso=options.text("timestamp-format.standard") == "iso-8601",
+        plain=options.flag("encode.decimal-as-plain-number"),
+        sparse=options.flag("encode.ignore-null-fields"))
