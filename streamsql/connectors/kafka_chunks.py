@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -60,7 +61,7 @@ class Records:
         self._timestamp = "timestamp" in self._meta or "timestamp-type" in self._meta
         self._topics: list[str] = []
         self._split_of: dict[str, Int32s] = {}
-        self.ends: list[Message] = []
+        self.ends: list[tuple[str, int, int]] = []
         self._clear()
 
     def topics_changed(self, index: Mapping[tuple[str, int], int]) -> None:
@@ -78,11 +79,11 @@ class Records:
         self.bytes = 0
         self._values: list[bytes | None] = []
         self._keys: list[bytes | None] = []
-        self._partitions: list[int] = []
-        self._offsets: list[int] = []
-        self._names: list[str] = []
+        self._partitions: list[int | None] = []
+        self._offsets: list[int | None] = []
+        self._names: list[str | None] = []
         self._stamps: list[tuple[int, int]] = []
-        self._headers: list[list[tuple[str, bytes | None]] | None] = []
+        self._headers: list[Any] = []
         self._epochs: list[int | None] = []
 
     def take(self, messages: list[Message]) -> bool:
@@ -108,16 +109,24 @@ class Records:
             self._epochs += [m.leader_epoch() for m in messages]
         return True
 
+    def ended(self, message: Message) -> None:
+        """Note an end-of-partition event; its offset is the next one there will be."""
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        assert topic is not None
+        assert partition is not None
+        assert offset is not None
+        self.ends.append((topic, partition, offset))
+
     def flush(self) -> tuple[Taken | None, list[tuple[str, int, int]]]:
         """What was taken (None for nothing), and the (topic, partition, offset) of ends reached."""
-        ends = [(m.topic(), m.partition(), m.offset()) for m in self.ends]
-        self.ends = []
+        ends, self.ends = self.ends, []
         if not self.count:
             return None, ends
         partition = np.array(self._partitions, dtype=np.int32)
         offset = np.array(self._offsets, dtype=np.int64)
         names = pa.array(self._names).dictionary_encode() if len(self._topics) > 1 else None
-        taken = Taken(self._table(partition, offset, names), self._split(partition, names), offset, self.bytes)
+        table, split = self._table(partition, offset, names), self._split(partition, names)
+        taken = Taken(table, split, offset, self.bytes)
         self._clear()
         return taken, ends
 
@@ -132,21 +141,25 @@ class Records:
         return split
 
     def _table(self, partition: Int32s, offset: Int64s, names: pa.DictionaryArray | None) -> pa.Table:
-        columns = {VALUE: pa.array(self._values, pa.binary()) if self._value else pa.nulls(self.count, pa.binary())}
+        values = pa.array(self._values, pa.binary()) if self._value else pa.nulls(self.count, pa.binary())
+        columns = {VALUE: values}
         if self._key:
             columns[KEY] = pa.array(self._keys, pa.binary())
         for key in self._meta:
             columns[META + key] = self._metadata(key, partition, offset, names)
         return pa.table(columns)
 
-    def _metadata(self, key: str, partition: Int32s, offset: Int64s, names: pa.DictionaryArray | None) -> pa.Array:
+    def _metadata(self, key: str, partition: Int32s, offset: Int64s,
+                  names: pa.DictionaryArray | None) -> pa.Array:
         match key:
             case "partition":
                 return pa.array(partition)
             case "offset":
                 return pa.array(offset)
             case "topic":
-                return names.cast(pa.string()) if names is not None else pa.repeat(self._topics[0], self.count)
+                if names is None:
+                    return pa.repeat(self._topics[0], self.count)
+                return names.cast(pa.string())
             case "timestamp":
                 micros = np.array([ms for _, ms in self._stamps], dtype=np.int64) * 1000
                 return pa.array(micros).cast(METADATA[key].type.arrow_type())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import ClusterMetadata
+from confluent_kafka.admin._metadata import ClusterMetadata
 
 from streamsql.connectors import kafka_mock
 from streamsql.connectors.kafka_options import Connection
@@ -26,24 +26,24 @@ _library_log.setLevel(logging.ERROR)
 
 _REFUSED = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL,
             KafkaError.UNSUPPORTED_SASL_MECHANISM, KafkaError.ILLEGAL_SASL_STATE)
-_UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
+_UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT,
+                KafkaError._RESOLVE)
 
 _REACH = ("Check that the broker runs, that 'properties.bootstrap.servers' is right, and that the brokers' "
           "advertised.listeners can be reached from here.")
 _LOGIN = ("Check 'properties.security.protocol', 'properties.sasl.mechanism', 'properties.sasl.username' and "
           "'properties.sasl.password'.")
+_TOO_OLD = "The broker is too old for this; streamsql needs Apache Kafka 2.4 or newer."
+_ACL = "Give the user the right to it: kafka-acls --add --allow-principal User:NAME --operation"
 _HINTS = {
     **dict.fromkeys(_UNREACHABLE, _REACH),
     **dict.fromkeys(_REFUSED, _LOGIN),
-    KafkaError._SSL: "Check 'properties.security.protocol', 'properties.ssl.ca.location' and the client's own "
-                     "certificate and key.",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "Give the user the right to it: kafka-acls --add --allow-principal "
-                                           "User:NAME --operation Read (or Write) --topic TOPIC.",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "Give the user the right to read the group of 'properties.group.id': "
-                                           "kafka-acls --add --allow-principal User:NAME --operation Read --group GROUP.",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "Create the topic beforehand, or give the user the right to create it.",
-    KafkaError._UNSUPPORTED_FEATURE: "The broker is too old for this; streamsql needs Apache Kafka 2.4 or newer.",
-    KafkaError.UNSUPPORTED_VERSION: "The broker is too old for this; streamsql needs Apache Kafka 2.4 or newer.",
+    **dict.fromkeys((KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION), _TOO_OLD),
+    KafkaError._SSL: "Check 'properties.security.protocol', 'properties.ssl.ca.location' and the "
+                     "client's own certificate and key.",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: f"{_ACL} Read (or Write) --topic TOPIC.",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: f"{_ACL} Read --group GROUP ('properties.group.id').",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "Create the topic beforehand, or give the user the right to.",
     KafkaError.MSG_SIZE_TOO_LARGE: "Raise 'properties.message.max.bytes', and the topic's max.message.bytes.",
 }
 
@@ -94,7 +94,8 @@ class Watch:
             raise failure("connect", self._connection, self._refused)
 
 
-def config(connection: Connection, watch: Watch, ours: dict[str, Any], forced: dict[str, Any]) -> dict[str, Any]:
+def config(connection: Connection, watch: Watch, ours: dict[str, Any],
+           forced: dict[str, Any]) -> dict[str, Any]:
     """The settings of a client: ours, over them the user's, over them what must hold."""
     servers = connection.servers
     if connection.mock:
@@ -114,7 +115,8 @@ def made(make: Callable[[dict[str, Any]], Any], settings: dict[str, Any], connec
                       hint="Check 'properties.*' of the table.") from error
 
 
-def metadata(client: Client, watch: Watch, connection: Connection, topic: str | None = None) -> ClusterMetadata:
+def metadata(client: Client, watch: Watch, connection: Connection,
+             topic: str | None = None) -> ClusterMetadata:
     """The brokers, and one topic or all; the first call of a client, which shows that it can connect.
 
     Raises: ConnectorError at once when the cluster refuses the login, and after the patience of
@@ -124,8 +126,8 @@ def metadata(client: Client, watch: Watch, connection: Connection, topic: str | 
     last: KafkaError | None = None
     for share in (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.3):  # the client tells of a refusal only between waits
         try:
-            found = client.list_topics(topic, timeout=share * patience_s) if topic is not None \
-                else client.list_topics(timeout=share * patience_s)
+            about = {} if topic is None else {"topic": topic}
+            found: ClusterMetadata = client.list_topics(timeout=share * patience_s, **about)
             watch.recovered()
             return found
         except KafkaException as error:
@@ -151,7 +153,8 @@ def offsets_at(consumer: Consumer, connection: Connection, partitions: Iterable[
     means the ends of the log by -1 and -2.
     """
     asked = [TopicPartition(topic, partition, moment) for topic, partition in partitions]
-    return _answers("look up offsets", connection, asked, lambda timeout: consumer.offsets_for_times(asked, timeout))
+    return _answers("look up offsets", connection, asked,
+                    lambda timeout: consumer.offsets_for_times(asked, timeout))
 
 
 def committed(consumer: Consumer, connection: Connection,
@@ -172,5 +175,6 @@ def _answers(doing: str, connection: Connection, asked: list[TopicPartition],
         raise failure(doing, connection, error) from error
     for answer in answers:
         if answer.error is not None:
-            raise failure(f'{doing} of topic "{answer.topic}", partition {answer.partition}', connection, answer.error)
+            where = f'topic "{answer.topic}", partition {answer.partition}'
+            raise failure(f"{doing} of {where}", connection, answer.error)
     return {(a.topic, a.partition): int(a.offset) for a in answers}

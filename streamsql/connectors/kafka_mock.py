@@ -34,7 +34,8 @@ class MockBroker:
         self._lib.rd_kafka_conf_set(conf, b"log_level", b"3", reason, len(reason))
         self._handle = self._lib.rd_kafka_new(_PRODUCER, conf, reason, len(reason))
         if not self._handle:
-            raise ConnectorError(f'cannot start the embedded broker "{SCHEME}{name}": {reason.value.decode()}')
+            raise ConnectorError(
+                f'cannot start the embedded broker "{SCHEME}{name}": {reason.value.decode()}')
         self._cluster = self._lib.rd_kafka_mock_cluster_new(self._handle, 1)
         self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         self.bootstrap: str = self._lib.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()

@@ -41,15 +41,18 @@ OPTIONS: tuple[Option, ...] = (
     Option("scan.topic-partition-discovery.interval", "duration", 300_000,
            "how often to look for new partitions and topics; 0: never"),
     Option("sink.partitioner", default="default", choices=("default", "fixed", "round-robin"),
-           doc="default: by key as Java clients do, without key at random; fixed: one partition; round-robin"),
+           doc="default: by key as Java clients, without key at random; fixed: one partition; round-robin"),
     Option("sink.delivery-guarantee", default="at-least-once", choices=GUARANTEES,
            doc="at-least-once: an epoch waits until the broker has its rows; none: it does not wait"),
     Option("sink.semantic", choices=GUARANTEES, doc="older name of 'sink.delivery-guarantee'"),
     Option("sink.transactional-id-prefix", doc="for exactly-once"),
     Option("sink.topic.auto-create", "bool", True, "create a missing topic when the sink opens"),
-    Option("sink.topic.partitions", "int", doc="partitions of a topic that is created; default: the broker's"),
-    Option("sink.topic.replication-factor", "int", doc="replicas of a topic that is created; default: the broker's"),
-    Option("sink.topic.config.*", doc="settings of a topic that is created, as sink.topic.config.cleanup.policy"),
+    Option("sink.topic.partitions", "int",
+           doc="partitions of a topic that is created; default: the broker's"),
+    Option("sink.topic.replication-factor", "int",
+           doc="replicas of a topic that is created; default: the broker's"),
+    Option("sink.topic.config.*",
+           doc="settings of a topic that is created, as sink.topic.config.cleanup.policy"),
 )
 
 METADATA: Mapping[str, Metadata] = {
@@ -150,7 +153,8 @@ def read_settings(table: TableSpec) -> ReadSettings:
     _check_table(table)
     connection, topics = _connection(table), _topics(table)
     start = _position(table, "startup", topics)
-    end = None if table.options.text("scan.bounded.mode") == "unbounded" else _position(table, "bounded", topics)
+    unbounded = table.options.text("scan.bounded.mode") == "unbounded"
+    end = None if unbounded else _position(table, "bounded", topics)
     for scope, position in (("startup", start), ("bounded", end)):
         if position and position.mode == "timestamp" and connection.mock:
             raise OptionError("the embedded broker cannot look records up by timestamp", f"scan.{scope}.mode",
@@ -165,15 +169,16 @@ def write_settings(table: TableSpec) -> WriteSettings:
     guarantee = _guarantee(table)
     partitioner = table.options.text("sink.partitioner")
     if partitioner == "round-robin" and "key.fields" in table.raw:
-        raise OptionError("'sink.partitioner'='round-robin' and 'key.fields' exclude each other", "sink.partitioner",
+        raise OptionError("'sink.partitioner'='round-robin' and 'key.fields' exclude each other",
+                          "sink.partitioner",
                           "Remove one of them: rows with a key go to the partition of their key.")
     if not table.append_only:
-        raise OptionError(f'table "{table.name}" of {WHERE} takes only new rows, and the query changes rows that '
-                          "it gave before", "connector", "Aggregate in windows, which emit once.")
+        raise OptionError(f'table "{table.name}" of {WHERE} takes only new rows, and the query changes rows '
+                          "that it gave before", "connector", "Aggregate in windows, which emit once.")
     topics = _topics(table)
     if topics.one is None and "topic" not in {c.key for c in table.metadata if not c.virtual}:
-        raise OptionError(f'a sink with more than one topic needs a column that says which, and table "{table.name}" '
-                          "has none", "topic" if topics.names else "topic-pattern",
+        raise OptionError(f'a sink with more than one topic needs a column that says which, and table '
+                          f'"{table.name}" has none', "topic" if topics.names else "topic-pattern",
                           "Add a column: topic STRING METADATA.")
     return WriteSettings(table.name, _connection(table), topics, partitioner, guarantee != "none",
                          table.options.flag("sink.topic.auto-create"), _new_topic(table))
@@ -184,14 +189,15 @@ def _check_table(table: TableSpec) -> None:
         raise OptionError(f'{WHERE} needs the option "format"', None,
                           "format: how bytes become columns, as 'format'='json'.")
     if table.primary_key:
-        raise OptionError(f'table "{table.name}" of {WHERE} cannot have a PRIMARY KEY: a topic may hold a key many '
-                          "times", "connector", "Remove the PRIMARY KEY clause.")
+        raise OptionError(f'table "{table.name}" of {WHERE} cannot have a PRIMARY KEY: a topic may hold a '
+                          "key many times", "connector", "Remove the PRIMARY KEY clause.")
 
 
 def _connection(table: TableSpec) -> Connection:
     servers = table.options.text("properties.bootstrap.servers").strip()
     if not servers:
-        raise OptionError(f'option "properties.bootstrap.servers" of {WHERE} is ""', "properties.bootstrap.servers",
+        key = "properties.bootstrap.servers"
+        raise OptionError(f'option "{key}" of {WHERE} is ""', key,
                           "Write host:port, or mock:// for the embedded broker.")
     return Connection(servers, kafka_properties.translate(table.options.prefixed(kafka_properties.PREFIX)))
 
@@ -200,7 +206,8 @@ def _topics(table: TableSpec) -> Topics:
     names, pattern = table.options["topic"], table.options["topic-pattern"]
     assert isinstance(names, tuple)
     if names and pattern is not None:
-        raise OptionError("'topic' and 'topic-pattern' exclude each other", "topic-pattern", "Keep one of them.")
+        raise OptionError("'topic' and 'topic-pattern' exclude each other", "topic-pattern",
+                          "Keep one of them.")
     if pattern is None:
         if not names:
             raise OptionError(f'{WHERE} needs the option "topic"', None,
@@ -222,7 +229,8 @@ def _position(table: TableSpec, scope: str, topics: Topics) -> Position:
     mode, offsets, time = (table.options[key] for key in (mode_key, offsets_key, time_key))
     for key, value, owner in ((offsets_key, offsets, "specific-offsets"), (time_key, time, "timestamp")):
         if mode == owner and value is None:
-            raise OptionError(f"'{mode_key}'='{owner}' needs the option \"{key}\"", mode_key, f"Add '{key}'='…'.")
+            raise OptionError(f"'{mode_key}'='{owner}' needs the option \"{key}\"", mode_key,
+                              f"Add '{key}'='…'.")
         if mode != owner and value is not None:
             raise OptionError(f'option "{key}" has no meaning with \'{mode_key}\'=\'{mode}\'', key,
                               f"Write '{mode_key}'='{owner}', or remove it.")
@@ -253,10 +261,11 @@ def _guarantee(table: TableSpec) -> str:
     guarantee = table.options.text(key)
     if guarantee == "exactly-once":
         raise OptionError(f"'{key}'='exactly-once' is not built", key,
-                          "Write 'at-least-once' (the default: nothing is lost, a crash may repeat rows) or 'none'.")
+                          "Write 'at-least-once' (the default: nothing is lost, a crash may repeat rows) "
+                          "or 'none'.")
     if table.options["sink.transactional-id-prefix"] is not None:
-        raise OptionError('option "sink.transactional-id-prefix" is only for exactly-once, which is not built',
-                          "sink.transactional-id-prefix", "Remove it.")
+        key = "sink.transactional-id-prefix"
+        raise OptionError(f'option "{key}" is only for exactly-once, which is not built', key, "Remove it.")
     return guarantee
 
 

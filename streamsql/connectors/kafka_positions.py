@@ -38,7 +38,8 @@ def resolve_starts(consumer: Consumer, settings: ReadSettings, found: Sequence[P
         starts = _specific_starts(consumer, settings, new, earliest)
     else:
         starts = _group_starts(consumer, settings, new, earliest, latest)
-    return {p: _inside(settings, p, known[p] if p in known else starts[p], earliest[p], latest[p]) for p in found}
+    starts.update(known)
+    return {p: _inside(settings, p, starts[p], earliest[p], latest[p]) for p in found}
 
 
 def _at_time(consumer: Consumer, settings: ReadSettings, place: Position, partitions: Sequence[Partition],
@@ -56,9 +57,11 @@ def _group_starts(consumer: Consumer, settings: ReadSettings, partitions: Sequen
             starts[p] = offset
         elif settings.connection.properties.reset == "error":
             raise ConnectorError(
-                f'{_group(settings)} has no offset for topic "{p[0]}", partition {p[1]}, on {settings.connection}',
-                hint="Write 'scan.startup.mode'='earliest-offset' or 'latest-offset', or keep 'group-offsets' (the "
-                     "default) and say where else to begin: 'properties.auto.offset.reset'='earliest'.")
+                f'{_group(settings)} has no offset for topic "{p[0]}", partition {p[1]}, on '
+                f"{settings.connection}",
+                hint="Write 'scan.startup.mode'='earliest-offset' or 'latest-offset', or keep "
+                     "'group-offsets' (the default) and say where else to begin: "
+                     "'properties.auto.offset.reset'='earliest'.")
         else:
             starts[p] = (earliest if settings.connection.properties.reset == "earliest" else latest)[p]
     return starts
@@ -83,7 +86,8 @@ def _named(settings: ReadSettings, place: Position, partitions: Sequence[Partiti
     if missing and partitions:
         topic = partitions[0][0]
         raise ConnectorError(f'topic "{topic}" on {settings.connection} has no partition {missing[0]}, which '
-                             f"'{key}' names", hint=f"It has the partitions 0 to {max(n for _, n in partitions)}.")
+                             f"'{key}' names",
+                             hint=f"It has the partitions 0 to {max(n for _, n in partitions)}.")
     return {(topic, number): offsets[number] for topic, number in partitions if number in offsets}
 
 
@@ -97,14 +101,15 @@ def _inside(settings: ReadSettings, partition: Partition, offset: int, earliest:
     topic, number = partition
     gone = "were deleted" if offset < earliest else "do not exist"
     raise ConnectorError(
-        f'topic "{topic}", partition {number}, on {settings.connection} cannot be read from offset {offset}: it '
-        f"holds the offsets {earliest} to {latest}",
+        f'topic "{topic}", partition {number}, on {settings.connection} cannot be read from offset {offset}: '
+        f"it holds the offsets {earliest} to {latest}",
         detail=f"The records from offset {offset} on {gone}.",
         hint="Was the topic created anew, or its retention too short? Write 'properties.auto.offset.reset'="
              "'earliest' to go on with the first record there is.")
 
 
-def resolve_ends(consumer: Consumer, settings: ReadSettings, found: Sequence[Partition]) -> dict[Partition, int]:
+def resolve_ends(consumer: Consumer, settings: ReadSettings,
+                 found: Sequence[Partition]) -> dict[Partition, int]:
     """The first offset not to read of each partition of a bounded source; empty when it is not bounded."""
     place = settings.end
     if place is None:
@@ -121,7 +126,7 @@ def resolve_ends(consumer: Consumer, settings: ReadSettings, found: Sequence[Par
     for (topic, number), offset in ends.items():
         if offset < 0:
             raise ConnectorError(
-                f'{_group(settings)} has no offset for topic "{topic}", partition {number}, on {settings.connection}, '
-                "so 'scan.bounded.mode'='group-offsets' has no end",
+                f'{_group(settings)} has no offset for topic "{topic}", partition {number}, on '
+                f"{settings.connection}, so 'scan.bounded.mode'='group-offsets' has no end",
                 hint="Write 'scan.bounded.mode'='latest-offset'.")
     return ends

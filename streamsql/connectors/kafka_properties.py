@@ -153,8 +153,9 @@ def _jaas(value: str, _: Mapping[str, str]) -> dict[str, str]:
     found = _JAAS.fullmatch(value)
     module = found[1].rsplit(".", 1)[-1] if found else ""
     if not found or module not in ("PlainLoginModule", "ScramLoginModule"):
-        raise _refusal("sasl.jaas.config", "Write 'properties.sasl.username' and 'properties.sasl.password'; for "
-                       "OAUTHBEARER 'properties.sasl.oauthbearer.*'; for Kerberos 'properties.sasl.kerberos.*'.")
+        raise _refusal("sasl.jaas.config", "Write 'properties.sasl.username' and "
+                       "'properties.sasl.password'; for OAUTHBEARER 'properties.sasl.oauthbearer.*'; for "
+                       "Kerberos 'properties.sasl.kerberos.*'.")
     items = {m[1]: re.sub(r"\\(.)", r"\1", m[2]) if m[2] is not None else m[3]
              for m in _JAAS_ITEM.finditer(found[2])}
     if not {"username", "password"} <= items.keys():
@@ -165,8 +166,8 @@ def _jaas(value: str, _: Mapping[str, str]) -> dict[str, str]:
 def _truststore(value: str, client: Mapping[str, str]) -> dict[str, str]:
     if client.get("ssl.truststore.type", "JKS").upper() == "PEM":
         return {"ssl.ca.location": value}
-    raise _refusal("ssl.truststore.location", "Write 'properties.ssl.ca.location' with a PEM file; from a JKS store: "
-                   "keytool -exportcert -rfc -keystore STORE -alias ALIAS -file ca.pem.")
+    raise _refusal("ssl.truststore.location", "Write 'properties.ssl.ca.location' with a PEM file; from a "
+                   "JKS store: keytool -exportcert -rfc -keystore STORE -alias ALIAS -file ca.pem.")
 
 
 def _keystore(value: str, client: Mapping[str, str]) -> dict[str, str]:
@@ -175,12 +176,12 @@ def _keystore(value: str, client: Mapping[str, str]) -> dict[str, str]:
         return {"ssl.certificate.location": value, "ssl.key.location": value}
     if kind == "PKCS12":
         return {"ssl.keystore.location": value}
-    raise _refusal("ssl.keystore.location", "Write 'properties.ssl.keystore.type'='PKCS12' with such a file (keytool "
-                   "-importkeystore -deststoretype PKCS12), or 'properties.ssl.certificate.location' and "
-                   "'properties.ssl.key.location' with PEM files.")
+    raise _refusal("ssl.keystore.location", "Write 'properties.ssl.keystore.type'='PKCS12' with such a file "
+                   "(keytool -importkeystore -deststoretype PKCS12), or "
+                   "'properties.ssl.certificate.location' and 'properties.ssl.key.location' with PEM files.")
 
 
-def _store_type(value: str, _: Mapping[str, str]) -> dict[str, str]:
+def _store_type(*_: object) -> dict[str, str]:
     return {}  # read by the rules of the locations
 
 

@@ -109,7 +109,7 @@ class KafkaSource:
                 if self._next[index] >= self._ends[index]:
                     self._ended.add(index)
         self._records.topics_changed(self._index)
-        wanted = [TopicPartition(t, p, starts[t, p]) for t, p in found if self._index[t, p] not in self._ended]
+        wanted = [TopicPartition(*key, starts[key]) for key in found if self._index[key] not in self._ended]
         if wanted:
             self._open_consumer().incremental_assign(wanted)
 
@@ -147,7 +147,7 @@ class KafkaSource:
             if error is None:
                 good.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
-                self._records.ends.append(message)
+                self._records.ended(message)
             else:
                 self._raise_or_log(message, error)
         if good:
@@ -156,9 +156,9 @@ class KafkaSource:
     def _raise_or_log(self, message: Message, error: KafkaError) -> None:
         where = f'read topic "{message.topic()}", partition {message.partition()}'
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise failure(where, self._connection, error, hint="Records were deleted before they were read: raise the "
-                          "topic's retention, or write 'properties.auto.offset.reset'='earliest' to go on with the "
-                          "first one kept.")
+            raise failure(where, self._connection, error,
+                          hint="Records were deleted before they were read: raise the topic's retention, or "
+                          "write 'properties.auto.offset.reset'='earliest' to go on with the first one kept.")
         if error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
             self._watch.on_error(error)
             return
@@ -190,7 +190,8 @@ class KafkaSource:
 
     def _end(self, moved: Iterable[int]) -> None:
         """Stop fetching the bounded partitions among `moved` that have reached their ends."""
-        over = [i for i in moved if i in self._ends and i not in self._ended and self._next[i] >= self._ends[i]]
+        over = [i for i in moved if i not in self._ended and i in self._ends
+                and self._next[i] >= self._ends[i]]
         if over:
             self._ended.update(over)
             self._open_consumer().incremental_unassign(
@@ -215,8 +216,8 @@ class KafkaSource:
         elif self._clock.monotonic_s() >= self._search_due_s:
             self._search_due_s = self._clock.monotonic_s() + self._settings.discovery_ms / 1000
             self._helper = self._helper or ThreadPoolExecutor(1, "kafka-discovery")
-            self._search = self._helper.submit(partitions_to_read, self._open_consumer(), Watch(self._connection),
-                                               self._settings)
+            self._search = self._helper.submit(partitions_to_read, self._open_consumer(),
+                                               Watch(self._connection), self._settings)
 
     def _found(self, search: Future[list[tuple[str, int]]]) -> None:
         try:
@@ -224,7 +225,8 @@ class KafkaSource:
             if new:
                 starts = resolve_starts(self._open_consumer(), self._settings, new, {}, discovered=True)
                 self._add(new, starts, {})
-                log.info("kafka partitions discovered", extra={"table": self._settings.table, "partitions": new})
+                log.info("kafka partitions discovered",
+                         extra={"table": self._settings.table, "partitions": new})
         except ConnectorError as error:
             log.warning("kafka discovery failed, tried again later",
                         extra={"table": self._settings.table, "reason": error.message})
@@ -235,7 +237,8 @@ class KafkaSource:
         properties = self._connection.properties
         if properties.group_id is None or not properties.commit_offsets:
             return
-        offsets = [TopicPartition(s.topic, s.partition, positions[s.id]) for s in self._splits if s.id in positions]
+        offsets = [TopicPartition(s.topic, s.partition, positions[s.id])
+                   for s in self._splits if s.id in positions]
         if offsets:
             self._open_consumer().commit(offsets=offsets, asynchronous=True)
 
@@ -256,8 +259,9 @@ class KafkaSource:
         for index, split in enumerate(self._splits):
             end = self._ends.get(index)
             if end is None:
+                asked = TopicPartition(split.topic, split.partition)
                 try:
-                    end = consumer.get_watermark_offsets(TopicPartition(split.topic, split.partition), cached=True)[1]
+                    end = consumer.get_watermark_offsets(asked, cached=True)[1]
                 except KafkaException:
                     end = OFFSET_INVALID  # not fetched yet
             lag += max(0, end - self._next[index])

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic as AdminTopic, TopicMetadata
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata, TopicMetadata
+from confluent_kafka.cimpl import NewTopic as AdminTopic
 
 from streamsql.connectors import kafka_mock
 from streamsql.connectors.kafka_client import Client, Watch, failure, metadata, reason_of
@@ -38,7 +40,7 @@ def partitions_to_read(consumer: Consumer, watch: Watch, settings: ReadSettings)
 
 
 def _partitions(topics: Iterable[TopicMetadata]) -> list[tuple[str, int]]:
-    return sorted((topic.topic, partition) for topic in topics for partition in topic.partitions)
+    return sorted((str(topic.topic), partition) for topic in topics for partition in topic.partitions)
 
 
 def existing(client: Client, watch: Watch, connection: Connection, name: str) -> TopicMetadata:
@@ -46,16 +48,17 @@ def existing(client: Client, watch: Watch, connection: Connection, name: str) ->
 
     Raises: ConnectorError when it is missing or may not be seen.
     """
-    for _ in range(max(1, int(connection.properties.patience_ms / 1000 / _WAIT_S))):
-        topic = metadata(client, watch, connection, name).topics[name]
+    topic = metadata(client, watch, connection, name).topics[name]
+    for _ in range(int(connection.properties.patience_ms / 1000 / _WAIT_S)):
         if topic.error is None:
             return topic
         if topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise _missing(name, connection, metadata(client, watch, connection))
         if topic.error.code() not in _TRANSIENT:
-            break
+            raise failure(f'use topic "{name}"', connection, topic.error)
         client.poll(_WAIT_S)
-    raise failure(f'use topic "{name}"', connection, topic.error)
+        topic = metadata(client, watch, connection, name).topics[name]
+    raise ConnectorError(f'topic "{name}" on {connection} has no leader yet', hint="Try again in a moment.")
 
 
 def _missing(name: str, connection: Connection, known: ClusterMetadata) -> ConnectorError:
@@ -91,8 +94,8 @@ def create(names: Iterable[str], new: NewTopic, connection: Connection, known: C
         _create_embedded(names, new, connection)
         return
     if new.replication is not None and new.replication > len(known.brokers):
-        raise ConnectorError(f"'sink.topic.replication-factor'='{new.replication}' needs as many brokers, and "
-                             f"{connection} has {len(known.brokers)}", hint="Write a smaller number.")
+        raise ConnectorError(f"'sink.topic.replication-factor'='{new.replication}' needs as many brokers, "
+                             f"and {connection} has {len(known.brokers)}", hint="Write a smaller number.")
     admin = AdminClient({**_admin_settings(connection), "bootstrap.servers": connection.servers})
     asked = [AdminTopic(name, num_partitions=new.partitions or -1, replication_factor=new.replication or -1,
                         config=dict(new.config)) for name in names]
@@ -113,8 +116,9 @@ def _admin_settings(connection: Connection) -> Mapping[str, str]:
 
 def _create_embedded(names: Iterable[str], new: NewTopic, connection: Connection) -> None:
     if new.config or (new.replication or 1) > 1:
-        raise ConnectorError(f"{connection} is the embedded broker, which has neither replicas nor settings of topics",
-                             hint="Remove 'sink.topic.replication-factor' and 'sink.topic.config.*', or use a real "
-                                  "broker.")
+        raise ConnectorError(f"{connection} is the embedded broker, which has neither replicas nor settings "
+                             "of topics", hint="Remove 'sink.topic.replication-factor' and "
+                             "'sink.topic.config.*', or use a real broker.")
+    embedded = kafka_mock.broker(connection.servers)
     for name in names:
-        kafka_mock.broker(connection.servers).create_topic(name, new.partitions or kafka_mock.DEFAULT_PARTITIONS)
+        embedded.create_topic(name, new.partitions or kafka_mock.DEFAULT_PARTITIONS)

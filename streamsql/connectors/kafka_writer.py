@@ -87,9 +87,10 @@ class KafkaSink:
         self._produce(producer, zip(*columns, strict=True))
         producer.poll(0)
         self._check()
-        sizes = [pc.sum(pc.binary_length(rows[name])).as_py() or 0 for name in (VALUE, KEY) if name in rows.column_names]
+        written = sum(pc.sum(pc.binary_length(rows[name])).as_py() or 0
+                      for name in (VALUE, KEY) if name in rows.column_names)
         old = self._statistics
-        self._statistics = replace(old, rows=old.rows + count, bytes=old.bytes + sum(sizes))
+        self._statistics = replace(old, rows=old.rows + count, bytes=old.bytes + written)
 
     def _produce(self, producer: Producer, records: Iterable[tuple[Any, ...]]) -> None:
         """Hand every record over, waiting for room whenever the client's queue is full."""
@@ -117,8 +118,9 @@ class KafkaSink:
                 raise DataError(f'a row of table "{self._settings.table}" has NULL as its topic',
                                 hint="Give the metadata column of the topic a value in every row.")
             if not self._settings.topics.matches(topic):
-                raise DataError(f'a row of table "{self._settings.table}" is for topic "{topic}", which its options do '
-                                "not name", hint=did_you_mean(topic, sorted(self._partitions), "Topics"))
+                raise DataError(f'a row of table "{self._settings.table}" is for topic "{topic}", which its '
+                                "options do not name",
+                                hint=did_you_mean(topic, sorted(self._partitions), "Topics"))
             found = existing(self._open_producer(), self._watch, self._connection, topic)
             self._partitions[topic] = len(found.partitions)
         topics: list[str] = rows[_TOPIC].to_pylist()
@@ -162,7 +164,8 @@ class KafkaSink:
         self._watch.check()
         if self._failure is not None:
             records = "1 record was" if self._failed == 1 else f"{self._failed} records were"
-            raise ConnectorError(self._failure.message, detail=f"{records} not delivered.", hint=self._failure.hint)
+            raise ConnectorError(self._failure.message, detail=f"{records} not delivered.",
+                                 hint=self._failure.hint)
 
     # ------------------------------------------------------------------ epochs
 
