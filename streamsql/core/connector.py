@@ -6,6 +6,8 @@ A connector is one module `streamsql/connectors/NAME.py`; `'connector'='NAME'` i
     METADATA: Mapping[str, Metadata]     readable and writable metadata keys ({} if none)
     def source(table: TableSpec) -> Source       absent: not a source
     def sink(table: TableSpec) -> Sink           absent: not a sink
+    TYPED_FORMATS: tuple[str, ...]               values of `format` that it reads and writes itself:
+                                                 such a table is typed (absent: none)
 
 The engine drives them; connectors know nothing of SQL, formats or operators.
 """
