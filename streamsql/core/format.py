@@ -4,12 +4,14 @@ A format is one module `streamsql/formats/NAME.py`; `'format'='NAME'` imports it
 
     OPTIONS: tuple[Option, ...]     keys without the prefix (`ignore-parse-errors`); WITH has them
                                     as `NAME.KEY`, `value.NAME.KEY`, `key.NAME.KEY`
-    def decoder(schema: Schema, options: Options) -> Decoding
+    def decoder(schema: Schema, options: Options, record: Schema | None = None) -> Decoding
     def encoder(schema: Schema, options: Options) -> Encoding
 
 Both are expressions of DuckDB over one raw column, so a batch is decoded by the same statement
-that computes and filters its columns. `decoder` gets only the columns that the plan uses. Both
-raise SQLTypeError for a column type that the format cannot hold.
+that computes and filters its columns. `decoder` gets in `schema` only the columns that the plan
+uses, in `record` all that the record has: a format by position needs them; None means they are the
+same. Both raise SQLTypeError for a column type that the format cannot hold, and OptionError for
+options that do not go together.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Decoding:
 
     columns  one expression a column of the schema, of exactly its DuckDB type. It does not raise
              where `valid` holds; what it gives for a bad record does not matter.
-    shared   (name, expression) computed once a record; the rest may refer to `"{raw}$…"` names
+    shared   (name, expression) computed once a record; what follows may refer to its `"{raw}$…"` name
     text     True: the raw column is fed as VARCHAR, its bytes *not* checked to be UTF-8; False:
              as BLOB. The view is free; DuckDB's JSON functions check what they read.
     valid    BOOLEAN: the record can be looked into at all; None: always. Where it does not hold
