@@ -38,16 +38,14 @@ CREATE TABLE orders (
   'scan.bounded.mode' = 'latest-offset'
 );
 
--- 3. Fill the topic. A statement set runs at once, so that the query below finds the rows.
-EXECUTE STATEMENT SET BEGIN
-  INSERT INTO orders
-  SELECT
-    order_id,
-    CASE product_id WHEN 1 THEN 'coat' WHEN 2 THEN 'hat' ELSE 'shoes' END,
-    quantity,
-    ordered_at
-  FROM made_up;
-END;
+-- 3. Fill the topic. The script goes on when all rows are written.
+INSERT INTO orders
+SELECT
+  order_id,
+  CASE product_id WHEN 1 THEN 'coat' WHEN 2 THEN 'hat' ELSE 'shoes' END,
+  quantity,
+  ordered_at
+FROM made_up;
 
 -- 4. Ask: per two minutes and product, how many orders and how many pieces? A window's rows appear once,
 --    when the watermark has passed its end; the last ones when the topic has been read.

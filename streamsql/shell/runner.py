@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.text import Text
 
+from streamsql.core.batch import DIFF
 from streamsql.errors import InternalError, SQLError, StreamSQLError, UsageError
 from streamsql.shell.interrupts import Interrupts
 from streamsql.shell.progress import Progress
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 DONE, FAILED, WRONG = 0, 1, 2
 """Exit codes: all went well; data or the outside failed; the SQL or the call is wrong."""
+
+PORTION_ROWS = 1000
+"""Rows that are written with one call, between two looks at whether the query was stopped."""
 
 
 class Runner:
@@ -124,9 +128,15 @@ class Runner:
 
 
 def changes_of(query: Query) -> Iterator[Sequence[Change]]:
-    """The changes of a query, in portions as they become known."""
-    for change in query:
-        yield [(change.kind, change.row)]
+    """The changes of a query in portions, each shown at once, as they become known."""
+    for batch in query.batches():
+        for start in range(0, batch.num_rows, PORTION_ROWS):
+            portion = batch.slice(start, PORTION_ROWS)
+            columns = [portion[name].to_pylist() for name in query.schema.names]
+            kinds = ["+I"] * portion.num_rows
+            if not query.append_only:
+                kinds = ["+I" if diff > 0 else "-D" for diff in portion[DIFF].to_pylist()]
+            yield list(zip(kinds, zip(*columns)))
 
 
 def exit_code(error: StreamSQLError) -> int:

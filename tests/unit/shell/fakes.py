@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from streamsql.core.batch import DIFF
 from streamsql.core.schema import Column, Schema
 from streamsql.core.types import BIGINT, STRING
 from streamsql.errors import BindError, ConnectorError, Source, Span, SQLError
@@ -40,25 +43,23 @@ class FakeStatistics:
     running: bool = False
 
 
-@dataclass(frozen=True)
-class FakeChange:
-    kind: str
-    row: tuple[Any, ...]
-
-
 class FakeQuery:
-    """Gives `changes`, then blocks until stopped if `endless`."""
+    """Gives `rows`, with `diffs` if it is a changelog; then blocks until stopped if `endless`."""
 
     schema = SCHEMA
 
-    def __init__(self, changes: list[FakeChange], *, append_only: bool = True, endless: bool = False) -> None:
-        self.append_only = append_only
-        self._changes, self._endless = changes, endless
+    def __init__(
+        self, rows: list[tuple[str, int]], diffs: list[int] | None = None, *, endless: bool = False
+    ) -> None:
+        self.append_only = diffs is None
+        self._rows, self._diffs, self._endless = rows, diffs, endless
         self._stopped = threading.Event()
         self.started = False
 
-    def __iter__(self) -> Iterator[FakeChange]:
-        yield from self._changes
+    def batches(self) -> Iterator[pa.Table]:
+        names, numbers = [name for name, _ in self._rows], [n for _, n in self._rows]
+        batch = pa.table({"name": pa.array(names, pa.string()), "n": pa.array(numbers, pa.int64())})
+        yield batch if self._diffs is None else batch.append_column(DIFF, pa.array(self._diffs, pa.int32()))
         if self._endless:
             self._stopped.wait()
 
@@ -139,14 +140,11 @@ class FakeSession:
         first, *rest = statement.rstrip(";").split()
         match first:
             case "ROWS":
-                rows = [FakeChange("+I", (f"row{i}", i)) for i in range(int(rest[0]))]
-                return FakeResult("query", query=FakeQuery(rows))
+                return FakeResult("query", query=FakeQuery([(f"row{i}", i) for i in range(int(rest[0]))]))
             case "FOREVER":
-                return FakeResult("query", query=FakeQuery([FakeChange("+I", ("first", 1))], endless=True))
+                return FakeResult("query", query=FakeQuery([("first", 1)], endless=True))
             case "CHANGES":
-                kinds = ("+I", "-U", "+U", "-D")
-                changes = [FakeChange(kind, ("a", i)) for i, kind in enumerate(kinds)]
-                return FakeResult("query", query=FakeQuery(changes, append_only=False))
+                return FakeResult("query", query=FakeQuery([("a", 1), ("a", 1), ("a", 2)], [1, -1, 1]))
             case "JOB" | "WORK":
                 return FakeResult("job", "job 1 runs", query=FakeQuery([], endless=first == "WORK"))
             case "SHOW":
