@@ -59,9 +59,11 @@ class Checkpoint:
             return Saved(fingerprint=fingerprint)
         saved = Saved(**json.loads(rows[0]))
         if saved.fingerprint != fingerprint:
-            raise StateError("the state directory belongs to another query",
-                             detail="The plan of this statement differs from the one that wrote the state.",
-                             hint="Use another --state directory, or delete this one to start anew.")
+            raise StateError(
+                "the state directory belongs to another query",
+                detail="The plan of this statement differs from the one that wrote the state.",
+                hint="Use another --state directory, or delete this one to start anew.",
+            )
         return saved
 
     def save(self, saved: Saved, sides: Mapping[tuple[str, str], pa.Table]) -> None:
@@ -85,8 +87,11 @@ class Checkpoint:
 
     def sides(self) -> dict[tuple[str, str], pa.Table]:
         """The side tables of the last committed epoch, by (table, side)."""
-        names = self._database.query(
-            "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '$side %'").column(0).to_pylist()
+        names = (
+            self._database.query("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '$side %'")
+            .column(0)
+            .to_pylist()
+        )
         found = {}
         for name in names:
             table, side = name.removeprefix("$side ").rsplit("$", 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,9 +74,18 @@ class Job:
     threaded  False reads on the caller's thread, deterministically
     """
 
-    def __init__(self, plan: JobPlan, *, clock: Clock, sides: SideTables, take: Take | None = None,
-                 state: Path | None = None, threaded: bool = True, threads: int = 1,
-                 prepare: Callable[[Database], None] | None = None) -> None:
+    def __init__(
+        self,
+        plan: JobPlan,
+        *,
+        clock: Clock,
+        sides: SideTables,
+        take: Take | None = None,
+        state: Path | None = None,
+        threaded: bool = True,
+        threads: int = 1,
+        prepare: Callable[[Database], None] | None = None,
+    ) -> None:
         self.plan = plan
         self.clock = clock
         self.sides = sides
@@ -114,7 +123,10 @@ class Job:
         for (table, side), rows in self._checkpoint.sides().items():
             self.sides.restore(table, side, rows)
         self.database.begin()
-        roots = [r if isinstance(r, Insert) else Collect((r,), r.schema, r.append_only, ()) for r in self.plan.roots]
+        roots = [
+            r if isinstance(r, Insert) else Collect((r,), r.schema, r.append_only, ())
+            for r in self.plan.roots
+        ]
         self.dataflow = Dataflow(roots, self._operator, self._bad_row)
         self.dataflow.restore(self._saved.watermarks)
         for sink in self._sinks:
@@ -127,9 +139,11 @@ class Job:
         context = Context(name, self.database, self.clock, self, self.plan.settings)
         if isinstance(node, Insert):
             module = modules.connector(node.table.raw["connector"])
-            sink = module.sink(node.table)
+            sink = module.sink(replace(node.table, job=self.plan.fingerprint if self._state else ""))
             self._sinks.append(sink)
-            return node.bound(context, sink)
+            step = node.operator(context)
+            step.bind(sink)
+            return step
         if isinstance(node, Collect):
             assert self._take is not None
             return node.bound(context, self._take)
@@ -220,8 +234,9 @@ class Job:
     def _emit_pending(self) -> bool:
         pending, self._pending = self._pending, []
         for vertex, node in pending:
-            rows = (self._constant(node) if isinstance(node, Constant)
-                    else self.sides.rows(node.table, node.side))
+            rows = (
+                self._constant(node) if isinstance(node, Constant) else self.sides.rows(node.table, node.side)
+            )
             self._emit_table(vertex, rows)
             self.dataflow.advance(vertex, MAX_WATERMARK)
         return bool(pending)
@@ -239,8 +254,9 @@ class Job:
 
     def _read(self, given: Input, reading: Reading) -> bool:
         given.last = reading
-        given.step.observe(reading.splits, reading.ended, live=not given.reader.source.bounded,
-                           finished=reading.finished)
+        given.step.observe(
+            reading.splits, reading.ended, live=not given.reader.source.bounded, finished=reading.finished
+        )
         chunk, started = reading.chunk, self.clock.monotonic_s()
         if chunk is not None and len(chunk):
             self._current = given
@@ -305,8 +321,12 @@ class Job:
         """A side table ends with the table's own scans."""
         for vertex in self.dataflow.sources():
             node = vertex.node
-            if isinstance(node, SideScan) and vertex.watermark < MAX_WATERMARK and all(
-                    i.finished for i in self._inputs if i.node.name == node.table) and not self._pending:
+            if (
+                isinstance(node, SideScan)
+                and vertex.watermark < MAX_WATERMARK
+                and all(i.finished for i in self._inputs if i.node.name == node.table)
+                and not self._pending
+            ):
                 self.dataflow.advance(vertex, MAX_WATERMARK)
 
     def _bad_row(self, vertex: Vertex, batch: Batch, error: DataError) -> None:
@@ -317,10 +337,14 @@ class Job:
         if given.node.errors == "fail":
             record = given.step.records(seq, error.message).to_pylist()
             if record:
-                raise DataError(error.message, topic=record[0]["topic"], partition=record[0]["partition"],
-                                offset=record[0]["offset"], detail=error.detail,
-                                hint="SET 'error-handling.mode'='log' on the table keeps such records aside."
-                                ) from error
+                raise DataError(
+                    error.message,
+                    topic=record[0]["topic"],
+                    partition=record[0]["partition"],
+                    offset=record[0]["offset"],
+                    detail=error.detail,
+                    hint="SET 'error-handling.mode'='log' on the table keeps such records aside.",
+                ) from error
             raise error
         self.error(seq, error.message, error.detail)
 
@@ -332,10 +356,13 @@ class Job:
         for sink in self._sinks:
             sink.flush()
         self._saved = Saved(
-            epoch, self.plan.fingerprint,
+            epoch,
+            self.plan.fingerprint,
             {i.vertex.name: dict(i.positions) for i in self._inputs},
             {i.vertex.name: i.step.snapshot() for i in self._inputs},
-            self.dataflow.snapshot(), self.finished)
+            self.dataflow.snapshot(),
+            self.finished,
+        )
         self._checkpoint.save(self._saved, self.sides.changed())
         for sink in self._sinks:
             sink.commit(epoch)
@@ -353,8 +380,12 @@ class Job:
         watermark = min(known) if known else None
         self.statistics = JobStatistics(
             sum(i.last.statistics.rows for i in self._inputs if i.last is not None),
-            sum(int(o.statistics().get("rows_out", 0)) for o in operators),
+            sum(int(o.statistics().get("rows_out", o.statistics().get("rows", 0))) for o in operators),
             sum(lag for lag in lags if lag is not None) if any(lag is not None for lag in lags) else None,
             watermark if watermark not in (MIN_WATERMARK, MAX_WATERMARK) else None,
-            sum(self._late.values()), sum(counts.values()), dict(counts),
-            sum(int(o.statistics().get("state_rows", 0)) for o in operators), self._saved.epoch)
+            sum(self._late.values()),
+            sum(counts.values()),
+            dict(counts),
+            sum(int(o.statistics().get("state_rows", 0)) for o in operators),
+            self._saved.epoch,
+        )

@@ -58,8 +58,9 @@ class Reader:
 
     def _poll(self, timeout_s: float) -> Reading:
         chunk = self.source.poll(self.max_rows, timeout_s)
-        return Reading(chunk, self.source.splits(), self.source.ended(), self.source.finished(),
-                       self.source.statistics())
+        return Reading(
+            chunk, self.source.splits(), self.source.ended(), self.source.finished(), self.source.statistics()
+        )
 
     def _run(self) -> None:
         try:

@@ -54,7 +54,8 @@ class CollectStep(Operator):
             self._input = context.database.over(f"{context.name}$in", fused.source.batch_schema())
             columns = ", ".join(quote(n) for n in self._names)
             self._statement = context.database.compute(
-                f"SELECT {columns} FROM ({fused.select(quote(self._input.name))})")
+                f"SELECT {columns} FROM ({fused.select(quote(self._input.name))})"
+            )
 
     def step(self, port: int, batch: Batch) -> Batch | None:
         if self._statement is None:

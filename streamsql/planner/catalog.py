@@ -57,7 +57,9 @@ class Table:
     @property
     def persisted(self) -> tuple[TableColumn, ...]:
         """What INSERT writes: physical columns, and metadata that is not VIRTUAL."""
-        return tuple(c for c in self.columns if c.kind == "physical" or (c.kind == "metadata" and not c.virtual))
+        return tuple(
+            c for c in self.columns if c.kind == "physical" or (c.kind == "metadata" and not c.virtual)
+        )
 
     def __getitem__(self, name: str) -> TableColumn:
         return next(c for c in self.columns if c.name == name)
@@ -82,6 +84,12 @@ class Catalog:
         self.views: dict[str, View] = {}
         self.functions: dict[str, CreateFunction] = {}
 
+    def copy(self) -> Catalog:
+        """The same names, to try statements on."""
+        other = Catalog()
+        other.tables, other.views, other.functions = dict(self.tables), dict(self.views), dict(self.functions)
+        return other
+
     def names(self) -> list[str]:
         return sorted([*self.tables, *self.views])
 
@@ -94,12 +102,17 @@ class Catalog:
 
     def unknown(self, kind: str, name: str, span: Span | None) -> BindError:
         names = self.names()
-        hint = did_you_mean(name, names, "Tables") if names else "There are no tables yet: CREATE TABLE first."
+        hint = (
+            did_you_mean(name, names, "Tables") if names else "There are no tables yet: CREATE TABLE first."
+        )
         return BindError(f'{kind} "{name}" does not exist', span, hint=hint)
 
     def require_free(self, name: Name) -> None:
         """Raises BindError when `name` is taken."""
         kind = "table" if name.last in self.tables else "view" if name.last in self.views else None
         if kind:
-            raise BindError(f'{kind} "{name.last}" exists already', name.span,
-                            hint=f"Use CREATE {kind.upper()} IF NOT EXISTS, or DROP {kind.upper()} first.")
+            raise BindError(
+                f'{kind} "{name.last}" exists already',
+                name.span,
+                hint=f"Use CREATE {kind.upper()} IF NOT EXISTS, or DROP {kind.upper()} first.",
+            )

@@ -16,7 +16,7 @@ from streamsql.values.binder import cast, common_type
 if TYPE_CHECKING:
     from streamsql.planner.sources import Sources
 
-_HINT = "Join inputs of one script in a later version; until then enrich before the topic, or aggregate each side."
+_HINT = "Enrich the records before they reach the topic, or aggregate each side by itself."
 
 
 def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) -> Relation:
@@ -28,9 +28,11 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) 
     right = _renamed(left, right)
     qualifiers = {f.qualifier for f in left.fields if f.qualifier} & {f.qualifier for f in right.fields}
     if qualifiers:
-        raise BindError(f'"{min(qualifiers)}" is in FROM twice', span_of(tree.this), hint="Give one of them an alias.")
+        raise BindError(
+            f'"{min(qualifiers)}" is in FROM twice', span_of(tree.this), hint="Give one of them an alias."
+        )
     names = _using(tree, method, left, right)
-    fields, columns, conditions = _merged(sources, tree, side, left, right, names)
+    fields, columns, conditions = _merged(tree, side, left, right, names)
     on = tree.args.get("on")
     if on is not None:
         scope = SelectScope((*left.fields, *right.fields), sources.planner, outer)
@@ -39,16 +41,23 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) 
     clause = f" ON {' AND '.join(conditions)}" if conditions else "" if word == "CROSS" else " ON TRUE"
     selected = ", ".join(f"{sql} AS {quote(name)}" for name, sql in columns)
     schema = Schema(tuple(Column(f.column, f.type) for f in fields))
-    whole = Whole((left.node, right.node), schema, True, (),
-                  lambda n: f"SELECT {selected} FROM {n[0]} {word} JOIN {n[1]}{clause}",
-                  f"a {(side or kind or 'CROSS' if not on else side or 'INNER')} JOIN", _HINT,
-                  span_of(tree) or span_of(tree.this))
+    whole = Whole(
+        (left.node, right.node),
+        schema,
+        True,
+        (),
+        lambda n: f"SELECT {selected} FROM {n[0]} {word} JOIN {n[1]}{clause}",
+        f"a {(side or kind or 'CROSS' if not on else side or 'INNER')} JOIN",
+        _HINT,
+        span_of(tree) or span_of(tree.this),
+    )
     return Relation(whole, tuple(fields))
 
 
 def _renamed(left: Relation, right: Relation) -> Relation:
     """`right` with column names of its node that `left` does not have."""
     from streamsql.planner.query import projected
+
     taken = set(left.node.schema.names)
     items = []
     for field in right.fields:
@@ -72,8 +81,13 @@ def _using(tree: exp.Join, method: str, left: Relation, right: Relation) -> list
     return [(i.name, i) for i in tree.args.get("using") or ()]
 
 
-def _merged(sources: Sources, tree: exp.Join, side: str, left: Relation, right: Relation,
-            names: list[tuple[str, object]]) -> tuple[list[Field], list[tuple[str, str]], list[str]]:
+def _merged(
+    tree: exp.Join,
+    side: str,
+    left: Relation,
+    right: Relation,
+    names: list[tuple[str, object]],
+) -> tuple[list[Field], list[tuple[str, str]], list[str]]:
     """Output fields (shared ones first and once), their SQL, and the equalities of USING."""
     conditions: list[str] = []
     shared: list[tuple[Field, str]] = []
@@ -83,12 +97,17 @@ def _merged(sources: Sources, tree: exp.Join, side: str, left: Relation, right: 
         b = _one(right, name, at)
         kind = common_type([a.type, b.type])
         if kind is None:
-            raise SQLTypeError(f'USING: "{name}" is {a.type} on the left and {b.type} on the right',
-                               span_of(tree), hint="CAST one side in a subquery.")
+            raise SQLTypeError(
+                f'USING: "{name}" is {a.type} on the left and {b.type} on the right',
+                span_of(tree),
+                hint="CAST one side in a subquery.",
+            )
         x, y = cast(a.typed(), kind, implicit=True).sql, cast(b.typed(), kind, implicit=True).sql
         conditions.append(f"{x} = {y}")
         value = {"RIGHT": y, "FULL": f"COALESCE({x}, {y})"}.get(side, x)
-        shared.append((replace(a, type=kind.as_nullable(side == "FULL" or kind.nullable), qualifier=""), value))
+        shared.append(
+            (replace(a, type=kind.as_nullable(side == "FULL" or kind.nullable), qualifier=""), value)
+        )
         hidden |= {a.column, b.column}
     fields = [f for f, _ in shared]
     columns = [(f.column, sql) for f, sql in shared]
@@ -105,6 +124,8 @@ def _merged(sources: Sources, tree: exp.Join, side: str, left: Relation, right: 
 def _one(relation: Relation, name: str, at: object) -> Field:
     found = [f for f in relation.fields if f.name == name]
     if len(found) != 1:
-        raise BindError(f'column "{name}" of USING is {"ambiguous" if found else "missing"} on one side',
-                        span_of(at) if isinstance(at, exp.Expression) else None)
+        raise BindError(
+            f'column "{name}" of USING is {"ambiguous" if found else "missing"} on one side',
+            span_of(at) if isinstance(at, exp.Expression) else None,
+        )
     return found[0]

@@ -45,8 +45,9 @@ def _load(package: str, kind: str, option: str, name: str) -> object:
             if entry.name == name:
                 return entry.load()
         return importlib.import_module(f"streamsql.{package}.{name.replace('-', '_')}")
-    raise OptionError(f'{kind} "{name}" does not exist', option,
-                      did_you_mean(name, names(package), f"{kind.capitalize()}s"))
+    raise OptionError(
+        f'{kind} "{name}" does not exist', option, did_you_mean(name, names(package), f"{kind.capitalize()}s")
+    )
 
 
 def connector(name: str) -> Connector:

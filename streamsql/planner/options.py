@@ -20,20 +20,44 @@ ENGINE: tuple[Option, ...] = (
     Option("key.format", doc="the format of the key"),
     Option("key.fields", "list", (), "columns that are in the record's key"),
     Option("key.fields-prefix", default="", doc="what the names of key columns start with"),
-    Option("value.fields-include", default="all", choices=("all", "except_key"),
-           doc="whether the value holds the key columns too"),
-    Option("scan.watermark.idle-timeout", "duration", 30_000,
-           "a partition silent for this long no longer holds back the watermark; 0: it does for ever"),
-    Option("scan.watermark.max-future", "duration", 3_600_000,
-           "a row further ahead of the clock is an error row; 0: none is"),
-    Option("scan.watermark.emit.strategy", default="on-event", choices=("on-event", "on-periodic"),
-           doc="accepted for Flink's sake: the watermark of a row never depends on it"),
+    Option(
+        "value.fields-include",
+        default="all",
+        choices=("all", "except_key"),
+        doc="whether the value holds the key columns too",
+    ),
+    Option(
+        "scan.watermark.idle-timeout",
+        "duration",
+        30_000,
+        "a partition silent for this long no longer holds back the watermark; 0: it does for ever",
+    ),
+    Option(
+        "scan.watermark.max-future",
+        "duration",
+        3_600_000,
+        "a row further ahead of the clock is an error row; 0: none is",
+    ),
+    Option(
+        "scan.watermark.emit.strategy",
+        default="on-event",
+        choices=("on-event", "on-periodic"),
+        doc="accepted for Flink's sake: the watermark of a row never depends on it",
+    ),
     Option("scan.parallelism", "int", 1, "accepted for Flink's sake: one process reads"),
     Option("sink.parallelism", "int", 1, "accepted for Flink's sake: one process writes"),
-    Option("error-handling.mode", default="log", choices=("fail", "log", "ignore"),
-           doc="an undecodable record: end the job; keep it in `t$errors` and count it; only count it"),
-    Option("late-handling.mode", default="log", choices=("log", "ignore"),
-           doc="a late row: keep it in `t$late` and count it; only count it"),
+    Option(
+        "error-handling.mode",
+        default="log",
+        choices=("fail", "log", "ignore"),
+        doc="an undecodable record: end the job; keep it in `t$errors` and count it; only count it",
+    ),
+    Option(
+        "late-handling.mode",
+        default="log",
+        choices=("log", "ignore"),
+        doc="a late row: keep it in `t$late` and count it; only count it",
+    ),
     Option("side-output.max-rows", "int", 10_000, "how many rows `t$late` and `t$errors` keep"),
 )
 
@@ -68,22 +92,29 @@ def _format(given: Mapping[str, str], key: str, prefixes: tuple[str, ...], taken
         start = f"{prefix}{name}."
         for full, text in given.items():
             if full.startswith(start):
-                options[full[len(start):]] = text
+                options[full[len(start) :]] = text
                 taken.add(full)
     try:
         return FormatUse(name, validate(options, module.OPTIONS, f'format "{name}"'))
     except OptionError as error:
-        at = next((p + f"{name}.{error.option}" for p in prefixes if p + f"{name}.{error.option}" in given), key)
+        at = next(
+            (p + f"{name}.{error.option}" for p in prefixes if p + f"{name}.{error.option}" in given), key
+        )
         raise OptionError(error.message, at, error.hint) from error
 
 
 def table_options(given: Mapping[str, str]) -> TableOptions:
     """Raises OptionError, whose `option` is the key at fault."""
     if "connector" not in given:
-        raise OptionError("the table has no connector", None,
-                          f"Add WITH ('connector' = '…'); one of {', '.join(modules.names('connectors'))}.")
+        raise OptionError(
+            "the table has no connector",
+            None,
+            f"Add WITH ('connector' = '…'); one of {', '.join(modules.names('connectors'))}.",
+        )
     if "format" in given and "value.format" in given:
-        raise OptionError('"format" and "value.format" say the same thing', "value.format", "Keep one of them.")
+        raise OptionError(
+            '"format" and "value.format" say the same thing', "value.format", "Keep one of them."
+        )
     name = given["connector"]
     module = modules.connector(name)
     taken: set[str] = set()

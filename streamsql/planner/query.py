@@ -100,18 +100,27 @@ class QueryPlanner:
         qualifier = item.table if isinstance(item, exp.Column) else ""
         fields = [f for f in source.fields if not qualifier or f.qualifier == qualifier]
         if not fields:
-            raise BindError(f'table "{qualifier}" is not in FROM' if qualifier else "there is nothing to select *",
-                            span_of(item), hint="Write FROM, or name the columns.")
+            raise BindError(
+                f'table "{qualifier}" is not in FROM' if qualifier else "there is nothing to select *",
+                span_of(item),
+                hint="Write FROM, or name the columns.",
+            )
         if not allowed:
-            raise BindError("* may not stand beside GROUP BY or an aggregate", span_of(item),
-                            hint="Name the grouped columns and the aggregates.")
+            raise BindError(
+                "* may not stand beside GROUP BY or an aggregate",
+                span_of(item),
+                hint="Name the grouped columns and the aggregates.",
+            )
         return [(f.name, f.typed()) for f in fields]
 
     def _distinct(self, tree: exp.Select, result: Relation) -> Relation:
         scope = SelectScope(result.fields, self)
         keys = [exp.column(exp.to_identifier(f.column, quoted=True)) for f in result.fields]
-        plain = Relation(result.node, tuple(Field(f.column, f.column, f.type, f.time) for f in result.fields),
-                         result.window)
+        plain = Relation(
+            result.node,
+            tuple(Field(f.column, f.column, f.type, f.time) for f in result.fields),
+            result.window,
+        )
         scope = SelectScope(plain.fields, self)
         select = exp.Select(expressions=list(keys), group=exp.Group(expressions=[k.copy() for k in keys]))
         source, above = grouped(select, plain, scope)
@@ -120,8 +129,9 @@ class QueryPlanner:
 
     # ORDER BY and LIMIT, over constants
 
-    def _ordered(self, tree: exp.Expression, result: Relation,
-                 below: tuple[Relation, SelectScope, list[Item]] | None) -> Relation:
+    def _ordered(
+        self, tree: exp.Expression, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
+    ) -> Relation:
         order, limit, offset = (tree.args.get(k) for k in ("order", "limit", "offset"))
         if order is None and limit is None and offset is None:
             return result
@@ -146,13 +156,21 @@ class QueryPlanner:
         tail += f" OFFSET {_count(offset)}" if offset is not None else ""
         what = "ORDER BY" if order is not None else "LIMIT"
         span = span_of(order or limit or offset)
-        whole = Whole((node,), result.node.schema, True, (),
-                      lambda names: f"SELECT {columns} FROM {names[0]}{tail}", what,
-                      "Order rows where they are read; aggregate in a window to bound them.", span)
+        whole = Whole(
+            (node,),
+            result.node.schema,
+            True,
+            (),
+            lambda names: f"SELECT {columns} FROM {names[0]}{tail}",
+            what,
+            "Order rows where they are read; aggregate in a window to bound them.",
+            span,
+        )
         return Relation(whole, result.fields)
 
-    def _order_key(self, tree: exp.Expression, result: Relation,
-                   below: tuple[Relation, SelectScope, list[Item]] | None) -> str | Typed:
+    def _order_key(
+        self, tree: exp.Expression, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
+    ) -> str | Typed:
         if isinstance(tree, exp.Literal) and tree.is_int:
             position = int(tree.name)
             if not 1 <= position <= len(result.fields):
@@ -174,31 +192,51 @@ class QueryPlanner:
         distinct = tree.args.get("distinct", True) is not False
         name = word if distinct else f"{word} ALL"
         if len(left.fields) != len(right.fields):
-            raise BindError(f"{name}: {len(left.fields)} columns on the left, {len(right.fields)} on the right",
-                            span_of(tree.expression), hint="Select as many columns on both sides.")
+            raise BindError(
+                f"{name}: {len(left.fields)} columns on the left, {len(right.fields)} on the right",
+                span_of(tree.expression),
+                hint="Select as many columns on both sides.",
+            )
         left, right = self._aligned(tree, name, left, right)
         if isinstance(tree, exp.Union):
-            schema = Schema(tuple(
-                Column(a.name, a.type, a.time if a.time == b.time else "")
-                for a, b in zip(left.node.schema, right.node.schema, strict=True)))
+            schema = Schema(
+                tuple(
+                    Column(a.name, a.type, a.time if a.time == b.time else "")
+                    for a, b in zip(left.node.schema, right.node.schema, strict=True)
+                )
+            )
             union = Relation(union_of(left.node, right.node, schema), left.fields)
-            fields = tuple(Field(f.name, c.name, c.type, c.time) for f, c in zip(left.fields, schema, strict=True))
+            fields = tuple(
+                Field(f.name, c.name, c.type, c.time) for f, c in zip(left.fields, schema, strict=True)
+            )
             union = Relation(union.node, fields)
             return self._distinct(exp.Select(), union) if distinct else union
-        whole = Whole((left.node, right.node), left.node.schema, True, (),
-                      lambda names: f"SELECT * FROM {names[0]} {name} SELECT * FROM {names[1]}", name,
-                      "Use UNION ALL, or WHERE, where it says the same.", span_of(tree.expression))
+        whole = Whole(
+            (left.node, right.node),
+            left.node.schema,
+            True,
+            (),
+            lambda names: f"SELECT * FROM {names[0]} {name} SELECT * FROM {names[1]}",
+            name,
+            "Use UNION ALL, or WHERE, where it says the same.",
+            span_of(tree.expression),
+        )
         return Relation(whole, left.fields)
 
-    def _aligned(self, tree: exp.SetOperation, name: str, left: Relation, right: Relation) -> tuple[Relation, Relation]:
+    def _aligned(
+        self, tree: exp.SetOperation, name: str, left: Relation, right: Relation
+    ) -> tuple[Relation, Relation]:
         """Both sides with the same column names and types."""
         a_items: list[Item] = []
         b_items: list[Item] = []
         for i, (a, b) in enumerate(zip(left.fields, right.fields, strict=True)):
             kind = common_type([a.type, b.type])
             if kind is None or "NULL" in (a.type.root, b.type.root):
-                raise SQLTypeError(f"{name}: column {i + 1} is {a.type} on the left and {b.type} on the right",
-                                   span_of(tree.expression), hint="CAST one side.")
+                raise SQLTypeError(
+                    f"{name}: column {i + 1} is {a.type} on the left and {b.type} on the right",
+                    span_of(tree.expression),
+                    hint="CAST one side.",
+                )
             keep: TimeAttribute = a.time if a.time == b.time else ""
             a_items.append((a.name, _coerced(a, kind, keep)))
             b_items.append((a.name, _coerced(b, kind, keep)))
@@ -216,7 +254,9 @@ def filtered(source: Relation, condition: Typed) -> Relation:
     """The rows of `source` for which `condition` is TRUE."""
     schema = source.node.schema
     columns = tuple((c, quote(c)) for c in schema.names)
-    node = Project((source.node,), schema, source.node.append_only, source.node.hidden, columns, condition.sql)
+    node = Project(
+        (source.node,), schema, source.node.append_only, source.node.hidden, columns, condition.sql
+    )
     return Relation(node, source.fields, source.window)
 
 
@@ -233,7 +273,9 @@ def projected(source: Relation, items: Sequence[Item], window: Window | None) ->
         columns.append((column, value.sql))
         fields.append(Field(column, column, value.type, value.time))
     schema = Schema(tuple(Column(f.column, f.type, f.time) for f in fields))
-    node: Node = Project((source.node,), schema, source.node.append_only, source.node.hidden, tuple(columns), None)
+    node: Node = Project(
+        (source.node,), schema, source.node.append_only, source.node.hidden, tuple(columns), None
+    )
     return Relation(node, tuple(fields), _kept_window(window, columns))
 
 
@@ -245,16 +287,25 @@ def _kept_window(window: Window | None, columns: Sequence[tuple[str, str]]) -> W
     start, end = by_sql.get(quote(window.start)), by_sql.get(quote(window.end))
     if start is None or end is None:
         return None
-    return Window(start, end, by_sql.get(quote(window.time), "") if window.time else "",
-                  window.local, window.function, window.aggregated)
+    return Window(
+        start,
+        end,
+        by_sql.get(quote(window.time), "") if window.time else "",
+        window.local,
+        window.function,
+        window.aggregated,
+    )
 
 
 def union_of(left: Node, right: Node, schema: Schema) -> Node:
     """UNION ALL; a chain of them is one node."""
     inputs = (*(left.inputs if isinstance(left, Union) else (left,)), right)
-    hidden = tuple(h for h in ("$diff", "$watermark", "$seq")
-                   if (h == "$diff" and any(not i.append_only for i in inputs))
-                   or (h != "$diff" and any(h in i.hidden for i in inputs)))
+    hidden = tuple(
+        h
+        for h in ("$diff", "$watermark", "$seq")
+        if (h == "$diff" and any(not i.append_only for i in inputs))
+        or (h != "$diff" and any(h in i.hidden for i in inputs))
+    )
     return Union(inputs, schema, all(i.append_only for i in inputs), hidden)
 
 
@@ -270,4 +321,3 @@ def _count(tree: exp.Expression) -> str:
     if isinstance(value, exp.Literal) and value.is_int:
         return value.name
     raise BindError("LIMIT and OFFSET take a whole number", span_of(tree))
-

@@ -54,14 +54,16 @@ def _pruned(node: Node, needed: set[str]) -> Node:
         key = node.schema.primary_key if set(node.schema.primary_key) <= needed else ()
         return replace(node, schema=Schema(kept, key))
     if isinstance(node, Union):
-        union = replace(node, inputs=tuple(_pruned(i, needed) for i in node.inputs),
-                        schema=_only(node.schema, needed))
+        union = replace(
+            node, inputs=tuple(_pruned(i, needed) for i in node.inputs), schema=_only(node.schema, needed)
+        )
         return replace(union, inputs=tuple(_ordered(i, union.schema) for i in union.inputs))
     if isinstance(node, Project):
         columns = tuple((name, sql) for name, sql in node.columns if name in needed)
         node = replace(node, columns=columns, schema=_only(node.schema, needed))
-    text = "\n".join(t for f in fields(node) if f.name not in ("inputs", "schema")
-                     for t in _texts(getattr(node, f.name)))
+    text = "\n".join(
+        t for f in fields(node) if f.name not in ("inputs", "schema") for t in _texts(getattr(node, f.name))
+    )
     passes = set() if isinstance(node, Project) else set(node.schema.names)
     names = {f.name for f in fields(node)}
     inputs = []
@@ -96,8 +98,15 @@ def _scanned(node: Node, extra: Mapping[str, str]) -> Node:
 def _leaf(leaf: TableLeaf, extra: Mapping[str, str]) -> Node:
     if not leaf.side:
         return scan(leaf.table, leaf.schema, extra)
-    whole = scan(leaf.table, Schema(tuple(Column(c.name, c.type) for c in leaf.table.columns
-                                          if c.kind != "computed")), extra) if leaf.side == ERRORS else None
+    whole = (
+        scan(
+            leaf.table,
+            Schema(tuple(Column(c.name, c.type) for c in leaf.table.columns if c.kind != "computed")),
+            extra,
+        )
+        if leaf.side == ERRORS
+        else None
+    )
     return SideScan((), leaf.schema, True, leaf.hidden, leaf.table.name, leaf.side, whole)
 
 
@@ -106,36 +115,68 @@ def scan(table: Table, schema: Schema, extra: Mapping[str, str]) -> Scan:
     options = table_options({**table.options, **extra})
     module = modules.connector(options.connector)
     if not hasattr(module, "source"):
-        raise PlanError(f'connector "{options.connector}" of "{table.name}" cannot be read',
-                        hint="It is a sink only.")
-    computed = tuple(c for c in table.columns if c.kind == "computed" and (
-        c.name in schema or (table.watermark and quote(c.name) in table.watermark.sql + quote(table.watermark.column))))
-    text = "\n".join(c.sql for c in computed) + (table.watermark.sql + quote(table.watermark.column)
-                                                 if table.watermark else "")
+        raise PlanError(
+            f'connector "{options.connector}" of "{table.name}" cannot be read', hint="It is a sink only."
+        )
+    computed = tuple(
+        c
+        for c in table.columns
+        if c.kind == "computed"
+        and (
+            c.name in schema
+            or (table.watermark and quote(c.name) in table.watermark.sql + quote(table.watermark.column))
+        )
+    )
+    text = "\n".join(c.sql for c in computed) + (
+        table.watermark.sql + quote(table.watermark.column) if table.watermark else ""
+    )
     used = [c for c in table.columns if c.kind != "computed" and (c.name in schema or quote(c.name) in text)]
     physical = [c for c in used if c.kind == "physical"]
-    metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type, c.virtual) for c in used if c.kind == "metadata")
-    spec = TableSpec(table.name, Schema(tuple(Column(c.name, c.type) for c in physical), table.primary_key),
-                     options.own, metadata, table.primary_key, options.value is not None,
-                     {**table.options, **extra})
-    value, key = _decoders(table, physical, options)
+    metadata = tuple(
+        MetadataColumn(c.name, c.metadata_key, c.type, c.virtual) for c in used if c.kind == "metadata"
+    )
+    spec = TableSpec(
+        table.name,
+        Schema(tuple(Column(c.name, c.type) for c in physical), table.primary_key),
+        options.own,
+        metadata,
+        table.primary_key,
+        options.value is not None,
+        {**table.options, **extra},
+    )
+    value, key = _decoders(physical, options)
     rowtime = Rowtime(table.watermark.column, table.watermark.sql) if table.watermark else None
     append_only = table.options.get("changelog-mode", "append") == "append"
     hidden = ("$watermark", "$seq") if append_only else ("$diff", "$watermark", "$seq")
-    return Scan((), schema, append_only, hidden, spec, table.name, value, key, metadata,
-                tuple((c.name, c.sql) for c in computed), rowtime,
-                cast(ErrorMode, options.engine.text("error-handling.mode")),
-                options.engine.integer("scan.watermark.idle-timeout"),
-                options.engine.integer("scan.watermark.max-future"))
+    return Scan(
+        (),
+        schema,
+        append_only,
+        hidden,
+        spec,
+        table.name,
+        value,
+        key,
+        metadata,
+        tuple((c.name, c.sql) for c in computed),
+        rowtime,
+        cast(ErrorMode, options.engine.text("error-handling.mode")),
+        options.engine.integer("scan.watermark.idle-timeout"),
+        options.engine.integer("scan.watermark.max-future"),
+    )
 
 
-def _decoders(table: Table, physical: list[TableColumn], options: TableOptions
-              ) -> tuple[Decoded | None, Decoded | None]:
+def _decoders(physical: list[TableColumn], options: TableOptions) -> tuple[Decoded | None, Decoded | None]:
     if options.value is None:
         return None, None
     in_key = set(options.key_fields) if options.key else set()
-    key = _decoded(options.key, [c for c in physical if c.name in in_key],
-                   options.engine.text("key.fields-prefix")) if options.key and in_key else None
+    key = (
+        _decoded(
+            options.key, [c for c in physical if c.name in in_key], options.engine.text("key.fields-prefix")
+        )
+        if options.key and in_key
+        else None
+    )
     value = _decoded(options.value, [c for c in physical if c.name not in in_key], "")
     return value, key if key and key.columns else None
 

@@ -56,7 +56,8 @@ class Relation:
     def aliased(self, qualifier: str, names: Sequence[str] = ()) -> Relation:
         fields = tuple(
             replace(f, qualifier=qualifier, name=names[i] if i < len(names) else f.name)
-            for i, f in enumerate(self.fields))
+            for i, f in enumerate(self.fields)
+        )
         return replace(self, fields=fields)
 
 
@@ -93,8 +94,11 @@ class Scope:
             return None
         if len(fields) > 1:
             owners = ", ".join(f'"{f.qualifier}"' for f in fields)
-            raise BindError(f'column "{parts[0]}" is ambiguous', span_of(tree),
-                            hint=f"Write it with its table: it is in {owners}.")
+            raise BindError(
+                f'column "{parts[0]}" is ambiguous',
+                span_of(tree),
+                hint=f"Write it with its table: it is in {owners}.",
+            )
         value = fields[0].typed()
         for name in parts[1:]:
             value = row_field(value, name, tree)
@@ -102,10 +106,13 @@ class Scope:
 
     def _unknown(self, parts: list[str], tree: exp.Expression) -> BindError:
         qualifiers = sorted({f.qualifier for f in self.fields if f.qualifier})
-        if len(parts) > 1 and parts[0] not in qualifiers:
-            if parts[0] not in [f.name for f in self.fields]:
-                return BindError(f'table or column "{parts[0]}" is not in FROM', span_of(tree),
-                                 hint=did_you_mean(parts[0], qualifiers, "Tables here"))
+        known = [*qualifiers, *(f.name for f in self.fields)]
+        if len(parts) > 1 and parts[0] not in known:
+            return BindError(
+                f'table or column "{parts[0]}" is not in FROM',
+                span_of(tree),
+                hint=did_you_mean(parts[0], qualifiers, "Tables here"),
+            )
         name = parts[1] if len(parts) > 1 and parts[0] in qualifiers else parts[0]
         owner = parts[0] if len(parts) > 1 else qualifiers[0] if len(qualifiers) == 1 else ""
         names = [f.name for f in self.fields if len(parts) == 1 or f.qualifier == parts[0]]

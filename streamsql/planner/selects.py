@@ -8,7 +8,7 @@ from typing import Protocol
 
 from streamsql import aggregates
 from streamsql.core.schema import quote
-from streamsql.core.types import BIGINT, BOOLEAN, DataType
+from streamsql.core.types import BIGINT, BOOLEAN
 from streamsql.errors import BindError, PlanError, SQLTypeError
 from streamsql.planner.relational import compose, constant
 from streamsql.planner.scope import Field, Relation, Scope
@@ -44,30 +44,42 @@ class SelectScope(Scope):
         if isinstance(tree, exp.Binary) and isinstance(tree.expression, exp.Any | exp.All):
             return self._quantified(tree)
         if isinstance(tree, exp.Window):
-            raise PlanError("an OVER window is not built", span_of(tree),
-                            hint="Aggregate in a window table function: TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), …)).")
+            raise PlanError(
+                "an OVER window is not built",
+                span_of(tree),
+                hint="Aggregate in a window table function: TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), …)).",
+            )
         return self._misplaced(tree)
 
     def _misplaced(self, tree: exp.Expression) -> Typed | None:
         name = aggregate_name(tree)
         if name is None:
             return None
-        raise BindError(f"aggregate function {name} may not stand here", span_of(tree),
-                        hint="Aggregates may stand in SELECT, HAVING and ORDER BY; not in WHERE, ON or GROUP BY.")
+        raise BindError(
+            f"aggregate function {name} may not stand here",
+            span_of(tree),
+            hint="Aggregates may stand in SELECT, HAVING and ORDER BY; not in WHERE, ON or GROUP BY.",
+        )
 
     def _inner(self, tree: exp.Expression) -> tuple[str, Relation]:
         inner = tree.this if isinstance(tree, exp.Subquery) else tree
         relation = self.planner.plan(inner, self)
         if not constant(relation.node):
-            raise PlanError("a subquery over a stream inside an expression is not built", span_of(tree),
-                            hint="Move it to FROM, or compute it in a view of its own.")
+            raise PlanError(
+                "a subquery over a stream inside an expression is not built",
+                span_of(tree),
+                hint="Move it to FROM, or compute it in a view of its own.",
+            )
         return compose(relation.node), relation
 
     def _scalar(self, tree: exp.Subquery) -> Typed:
         sql, relation = self._inner(tree)
         if len(relation.fields) != 1:
-            raise SQLTypeError(f"a subquery used as a value has {len(relation.fields)} columns", span_of(tree),
-                               hint="Select exactly one column.")
+            raise SQLTypeError(
+                f"a subquery used as a value has {len(relation.fields)} columns",
+                span_of(tree),
+                hint="Select exactly one column.",
+            )
         return Typed(f"({sql})", relation.fields[0].type.as_nullable())
 
     def _in(self, tree: exp.In) -> Typed:
@@ -83,19 +95,30 @@ class SelectScope(Scope):
 
     def _compared(self, tree: exp.Expression, value: Typed, sql: str, relation: Relation, how: str) -> Typed:
         if len(relation.fields) != 1:
-            raise SQLTypeError(f"the subquery has {len(relation.fields)} columns, one is compared", span_of(tree))
+            raise SQLTypeError(
+                f"the subquery has {len(relation.fields)} columns, one is compared", span_of(tree)
+            )
         field = relation.fields[0]
         kind = common_type([value.type, field.type])
         if kind is None or value.type.is_character != field.type.is_character:
-            raise SQLTypeError(f"{value.type} cannot be compared with {field.type}", span_of(tree),
-                               hint="CAST one side.")
+            raise SQLTypeError(
+                f"{value.type} cannot be compared with {field.type}", span_of(tree), hint="CAST one side."
+            )
         left, right = cast(value, kind, implicit=True), cast(field.typed(), kind, implicit=True)
-        return Typed(f"({left.sql} {how} (SELECT {right.sql} FROM ({sql})))",
-                     BOOLEAN.as_nullable(value.type.nullable or field.type.nullable))
+        return Typed(
+            f"({left.sql} {how} (SELECT {right.sql} FROM ({sql})))",
+            BOOLEAN.as_nullable(value.type.nullable or field.type.nullable),
+        )
 
 
 _OPERATORS: dict[type[exp.Expression], str] = {
-    exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +147,11 @@ class AggregateScope(SelectScope):
         value = self.source.column(tree)
         if self.source.outer is not None and self.source.correlated:
             return value
-        raise BindError(f'column "{tree.name}" is neither grouped nor aggregated', span_of(tree),
-                        hint="Add it to GROUP BY, or put it in an aggregate such as MAX(…).")
+        raise BindError(
+            f'column "{tree.name}" is neither grouped nor aggregated',
+            span_of(tree),
+            hint="Add it to GROUP BY, or put it in an aggregate such as MAX(…).",
+        )
 
     def call(self, tree: exp.Expression) -> Typed | None:
         name = aggregate_name(tree)
@@ -140,7 +166,9 @@ class AggregateScope(SelectScope):
         return super().call(tree) if not isinstance(tree, exp.Column) else None
 
     def _key(self, tree: exp.Expression) -> Typed | None:
-        if any(aggregate_name(n) for n in tree.walk()) or not any(isinstance(n, exp.Column) for n in tree.walk()):
+        if any(aggregate_name(n) for n in tree.walk()) or not any(
+            isinstance(n, exp.Column) for n in tree.walk()
+        ):
             return None
         try:
             sql = self.source.binder.bind(tree).sql
@@ -188,8 +216,9 @@ def bind_aggregate(tree: exp.Expression, scope: SelectScope) -> aggregates.Aggre
     while not isinstance(call, exp.Anonymous):
         if isinstance(call, exp.Filter):
             where = call.expression
-            condition = boolean(scope.binder.bind(where.this if isinstance(where, exp.Where) else where),
-                                where, "FILTER")
+            condition = boolean(
+                scope.binder.bind(where.this if isinstance(where, exp.Where) else where), where, "FILTER"
+            )
         call = call.this
     arguments = list(call.expressions)
     distinct = bool(arguments) and isinstance(arguments[0], exp.Distinct)
@@ -212,8 +241,9 @@ def bind_aggregate(tree: exp.Expression, scope: SelectScope) -> aggregates.Aggre
 def boolean(value: Typed, tree: exp.Expression, clause: str) -> Typed:
     """`value` if it is BOOLEAN; SQLTypeError naming the clause otherwise."""
     if value.type.root != "BOOLEAN":
-        raise SQLTypeError(f"{clause} needs a BOOLEAN, this is {value.type}", span_of(tree),
-                           hint="Compare it: … = …, … IS NOT NULL.")
+        raise SQLTypeError(
+            f"{clause} needs a BOOLEAN, this is {value.type}",
+            span_of(tree),
+            hint="Compare it: … = …, … IS NOT NULL.",
+        )
     return value
-
-

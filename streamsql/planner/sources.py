@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamsql.core.batch import DIFF, SEQ, WATERMARK
 from streamsql.core.schema import Column, Schema, quote
+from streamsql.core.system import SIDE_SCHEMA
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.planner.catalog import ERRORS, LATE, Table, View
@@ -16,7 +17,6 @@ from streamsql.planner.joins import join
 from streamsql.planner.relational import Constant, TableLeaf
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope
-from streamsql.core.system import SIDE_SCHEMA
 from streamsql.planner.windowing import window_table
 from streamsql.sql import WindowTable, exp, span_of
 from streamsql.sql.statements import Name
@@ -51,7 +51,9 @@ class Sources:
         clause = tree.args.get("with_")
         if clause is not None:
             if clause.args.get("recursive"):
-                raise PlanError("WITH RECURSIVE is not built", span_of(clause), hint="Write it without recursion.")
+                raise PlanError(
+                    "WITH RECURSIVE is not built", span_of(clause), hint="Write it without recursion."
+                )
             for cte in clause.expressions:
                 columns = tuple(c.name for c in cte.args["alias"].args.get("columns") or ())
                 self.common = {**self.common, cte.alias: _Common(cte.this, columns, self.common)}
@@ -70,7 +72,9 @@ class Sources:
             relation = join(self, joined, relation, outer)
         laterals = tree.args.get("laterals")
         if laterals:
-            raise PlanError("LATERAL is not built", span_of(laterals[0]), hint="Use a plain subquery in FROM.")
+            raise PlanError(
+                "LATERAL is not built", span_of(laterals[0]), hint="Use a plain subquery in FROM."
+            )
         return relation
 
     def item(self, tree: exp.Expression, outer: Scope | None) -> Relation:
@@ -79,11 +83,15 @@ class Sources:
         names = tuple(c.name for c in alias.args.get("columns") or ()) if alias is not None else ()
         relation = self._unaliased(tree, outer)
         if len(names) > len(relation.fields):
-            raise BindError(f'"{alias.name}" names {len(names)} columns, there are {len(relation.fields)}',
-                            span_of(alias))
+            raise BindError(
+                f'"{alias.name}" names {len(names)} columns, there are {len(relation.fields)}', span_of(alias)
+            )
         if names and len(names) < len(relation.fields):
-            raise BindError(f'"{alias.name}" names {len(names)} of {len(relation.fields)} columns', span_of(alias),
-                            hint="Name all of them, or none.")
+            raise BindError(
+                f'"{alias.name}" names {len(names)} of {len(relation.fields)} columns',
+                span_of(alias),
+                hint="Name all of them, or none.",
+            )
         default = tree.name if isinstance(tree, exp.Table) else ""
         return relation.aliased(alias.name if alias is not None and alias.name else default, names)
 
@@ -99,13 +107,18 @@ class Sources:
             return self.values(tree, outer)
         if isinstance(tree, WindowTable):
             return window_table(self, tree, outer)
-        raise PlanError(f"{type(tree).__name__.upper()} in FROM is not built", span_of(tree),
-                        hint="FROM takes tables, views, subqueries, VALUES and window functions.")
+        raise PlanError(
+            f"{type(tree).__name__.upper()} in FROM is not built",
+            span_of(tree),
+            hint="FROM takes tables, views, subqueries, VALUES and window functions.",
+        )
 
     def table(self, tree: exp.Table) -> Relation:
         span = span_of(tree)
         if tree.args.get("version"):
-            raise PlanError("FOR SYSTEM_TIME AS OF is not built", span_of(tree), hint="Join after aggregating.")
+            raise PlanError(
+                "FOR SYSTEM_TIME AS OF is not built", span_of(tree), hint="Join after aggregating."
+            )
         if not tree.db and tree.name in self.common:
             return self._common(tree.name)
         assert span is not None
@@ -114,15 +127,24 @@ class Sources:
             base = name.last.removesuffix(side)
             if base != name.last and base in self.planner.catalog.tables:
                 return self._side(self.planner.catalog.tables[base], side, tree)
-        if name.last not in self.planner.catalog.tables and self.common and name.last not in self.planner.catalog.views:
+        if (
+            name.last not in self.planner.catalog.tables
+            and self.common
+            and name.last not in self.planner.catalog.views
+        ):
             known = [*self.common, *self.planner.catalog.names()]
-            raise BindError(f'table or view "{name.last}" does not exist', span,
-                            hint=did_you_mean(name.last, known, "Tables"))
+            raise BindError(
+                f'table or view "{name.last}" does not exist',
+                span,
+                hint=did_you_mean(name.last, known, "Tables"),
+            )
         found = self.planner.catalog.find(name)
         hints = tree.args.get("hints") or ()
         if isinstance(found, View):
             if hints:
-                raise PlanError(f'OPTIONS on "{name}": it is a view', span_of(tree), hint="Hint the tables in it.")
+                raise PlanError(
+                    f'OPTIONS on "{name}": it is a view', span_of(tree), hint="Hint the tables in it."
+                )
             return self._view(found)
         return table_relation(_hinted(found, hints))
 
@@ -137,6 +159,7 @@ class Sources:
 
     def _view(self, view: View) -> Relation:
         from streamsql.planner.query import QueryPlanner  # the one cycle: a view is a query again
+
         relation = QueryPlanner(self.planner.catalog, self.planner.settings, view.source).plan(view.query)
         return relation.aliased("", view.columns)
 
@@ -148,16 +171,22 @@ class Sources:
     def values(self, tree: exp.Values, outer: Scope | None) -> Relation:
         """VALUES rows: columns EXPR$0, EXPR$1, …, of the common types of their rows."""
         scope = SelectScope((), self.planner, outer)
-        rows = [[scope.binder.bind(v) for v in (row.expressions if isinstance(row, exp.Tuple) else [row])]
-                for row in tree.expressions]
+        rows = [
+            [scope.binder.bind(v) for v in (row.expressions if isinstance(row, exp.Tuple) else [row])]
+            for row in tree.expressions
+        ]
         width = len(rows[0])
         for bound, row in zip(rows, tree.expressions, strict=True):
             if len(bound) != width:
-                raise BindError(f"a row of VALUES has {len(bound)} columns, the first has {width}", span_of(row))
+                raise BindError(
+                    f"a row of VALUES has {len(bound)} columns, the first has {width}", span_of(row)
+                )
         types = [self._column_type(tree, i, [row[i] for row in rows]) for i in range(width)]
         names = [f"EXPR${i}" for i in range(width)]
-        lines = ["(" + ", ".join(cast(v, t, implicit=True).sql for v, t in zip(row, types, strict=True)) + ")"
-                 for row in rows]
+        lines = [
+            "(" + ", ".join(cast(v, t, implicit=True).sql for v, t in zip(row, types, strict=True)) + ")"
+            for row in rows
+        ]
         columns = ", ".join(quote(n) for n in names)
         sql = f"SELECT * FROM (VALUES {', '.join(lines)}) AS t({columns})"
         schema = Schema(tuple(Column(n, t) for n, t in zip(names, types, strict=True)))
@@ -167,9 +196,12 @@ class Sources:
     def _column_type(self, tree: exp.Values, index: int, values: list[Typed]) -> DataType:
         kind = common_type([v.type for v in values])
         if kind is None:
-            raise SQLTypeError(f"column {index + 1} of VALUES has types that do not go together: "
-                               + ", ".join(sorted({str(v.type) for v in values})), span_of(tree),
-                               hint="CAST them to one type.")
+            raise SQLTypeError(
+                f"column {index + 1} of VALUES has types that do not go together: "
+                + ", ".join(sorted({str(v.type) for v in values})),
+                span_of(tree),
+                hint="CAST them to one type.",
+            )
         return kind
 
 
@@ -178,7 +210,9 @@ def _hinted(table: Table, hints: Iterable[exp.Expression]) -> Table:
     options = dict(table.options)
     for hint in hints:
         if hint.name.upper() != "OPTIONS":
-            raise PlanError(f"hint {hint.name} is not built", span_of(hint), hint="OPTIONS('key'='value') is.")
+            raise PlanError(
+                f"hint {hint.name} is not built", span_of(hint), hint="OPTIONS('key'='value') is."
+            )
         options.update({pair.this.name: pair.expression.name for pair in hint.expressions})
     return replace(table, options=options) if options != table.options else table
 
@@ -188,9 +222,9 @@ def table_relation(table: Table) -> Relation:
     rowtime = table.watermark.column if table.watermark else None
     columns = tuple(
         Column(c.name, c.type, "rowtime" if c.name == rowtime else "proctime" if c.proctime else "")
-        for c in table.columns)
+        for c in table.columns
+    )
     append_only = table.options.get("changelog-mode", "append") == "append"
     hidden = (WATERMARK, SEQ) if append_only else (DIFF, WATERMARK, SEQ)
     node = TableLeaf((), Schema(columns, table.primary_key), append_only, hidden, table)
     return Relation(node, tuple(Field(c.name, c.name, c.type, c.time) for c in columns))
-

@@ -26,8 +26,11 @@ def define_table(statement: CreateTable, catalog: Catalog, settings: Mapping[str
     """
     try:
         if statement.partitioned_by:
-            raise PlanError("PARTITIONED BY is not built", statement.partitioned_by[0].span,
-                            hint="Leave it out; one table writes one folder.")
+            raise PlanError(
+                "PARTITIONED BY is not built",
+                statement.partitioned_by[0].span,
+                hint="Leave it out; one table writes one folder.",
+            )
         base = _base(statement, catalog)
         table = _merged(statement, base, settings)
         _check_options(statement, table)
@@ -41,8 +44,11 @@ def _base(statement: CreateTable, catalog: Catalog) -> Table | None:
         return None
     found = catalog.find(statement.like.table)
     if not isinstance(found, Table):
-        raise BindError(f'"{statement.like.table}" is a view', statement.like.table.span,
-                        hint="LIKE takes a table: its columns and options are copied.")
+        raise BindError(
+            f'"{statement.like.table}" is a view',
+            statement.like.table.span,
+            hint="LIKE takes a table: its columns and options are copied.",
+        )
     return found
 
 
@@ -50,13 +56,20 @@ def _merged(statement: CreateTable, base: Table | None, settings: Mapping[str, s
     modes = _modes(statement)
     columns: list[TableColumn] = []
     if base is not None:
-        columns = [c for c in base.columns if c.kind == "physical"
-                   or modes["metadata" if c.kind == "metadata" else "generated"] != "excluding"]
+        columns = [
+            c
+            for c in base.columns
+            if c.kind == "physical"
+            or modes["metadata" if c.kind == "metadata" else "generated"] != "excluding"
+        ]
     own = {c.name for c in columns}
     for column in statement.columns:
         if column.name in own:
-            if base is not None and column.kind != "physical" and modes[
-                    "metadata" if column.kind == "metadata" else "generated"] == "overwriting":
+            if (
+                base is not None
+                and column.kind != "physical"
+                and modes["metadata" if column.kind == "metadata" else "generated"] == "overwriting"
+            ):
                 columns = [c for c in columns if c.name != column.name]
             else:
                 raise BindError(f'column "{column.name}" is declared twice', column.span)
@@ -66,15 +79,21 @@ def _merged(statement: CreateTable, base: Table | None, settings: Mapping[str, s
     options = dict(base.options) if base and modes["options"] != "excluding" else {}
     for option in statement.options:
         if option.key in options and base is not None and modes["options"] == "including":
-            raise BindError(f'option "{option.key}" is inherited from "{base.name}" and given again', option.key_span,
-                            hint="Write LIKE … (OVERWRITING OPTIONS).")
+            raise BindError(
+                f'option "{option.key}" is inherited from "{base.name}" and given again',
+                option.key_span,
+                hint="Write LIKE … (OVERWRITING OPTIONS).",
+            )
         options[option.key] = option.value
     watermark = _watermark(statement, bound, settings)
     if watermark is None and base and modes["watermarks"] != "excluding":
         watermark = base.watermark
     elif watermark and base and base.watermark and modes["watermarks"] == "including":
-        raise BindError(f'the watermark is inherited from "{base.name}" and given again', watermark.definition.span,
-                        hint="Write LIKE … (OVERWRITING WATERMARKS) or (EXCLUDING WATERMARKS).")
+        raise BindError(
+            f'the watermark is inherited from "{base.name}" and given again',
+            watermark.definition.span,
+            hint="Write LIKE … (OVERWRITING WATERMARKS) or (EXCLUDING WATERMARKS).",
+        )
     key = _primary_key(statement, bound)
     if not key and base and modes["constraints"] != "excluding":
         key = base.primary_key
@@ -84,15 +103,17 @@ def _merged(statement: CreateTable, base: Table | None, settings: Mapping[str, s
 
 def _modes(statement: CreateTable) -> dict[str, str]:
     """What LIKE says of each kind of property: Flink's defaults, `ALL`, then the single choices."""
-    modes = {kind: "including" for kind in _INHERITED}
+    modes = dict.fromkeys(_INHERITED, "including")
     modes["options"] = "overwriting"
     for mode, kind in statement.like.choices if statement.like else ():
         if kind == "all":
-            modes = {k: mode for k in modes}
+            modes = dict.fromkeys(modes, mode)
     for mode, kind in statement.like.choices if statement.like else ():
         if kind != "all":
             if kind not in modes:
-                raise BindError(f'LIKE has no "{kind}"', statement.span, hint=did_you_mean(kind, modes, "Choices"))
+                raise BindError(
+                    f'LIKE has no "{kind}"', statement.span, hint=did_you_mean(kind, modes, "Choices")
+                )
             modes[kind] = mode
     return modes
 
@@ -101,9 +122,14 @@ def _column(column: ColumnDef) -> TableColumn:
     if column.type is None and column.kind != "computed":
         raise BindError(f'column "{column.name}" has no type', column.span)
     kind = column.type or DataType("NULL")
-    return TableColumn(column.name, column.kind, kind, expression=column.expression,
-                       metadata_key=column.metadata_key or (column.name if column.kind == "metadata" else ""),
-                       virtual=column.virtual)
+    return TableColumn(
+        column.name,
+        column.kind,
+        kind,
+        expression=column.expression,
+        metadata_key=column.metadata_key or (column.name if column.kind == "metadata" else ""),
+        virtual=column.virtual,
+    )
 
 
 def _fields(columns: list[TableColumn]) -> list[Field]:
@@ -124,22 +150,33 @@ def _bind_computed(columns: list[TableColumn], settings: Mapping[str, str]) -> l
     return bound
 
 
-def _watermark(statement: CreateTable, columns: list[TableColumn], settings: Mapping[str, str]) -> Watermark | None:
+def _watermark(
+    statement: CreateTable, columns: list[TableColumn], settings: Mapping[str, str]
+) -> Watermark | None:
     definition = statement.watermark
     if definition is None:
         return None
     column = next((c for c in columns if c.name == definition.column), None)
     if column is None:
-        raise BindError(f'column "{definition.column}" of the watermark does not exist', definition.span,
-                        hint=did_you_mean(definition.column, [c.name for c in columns], "Columns"))
+        raise BindError(
+            f'column "{definition.column}" of the watermark does not exist',
+            definition.span,
+            hint=did_you_mean(definition.column, [c.name for c in columns], "Columns"),
+        )
     if not column.type.is_timestamp or column.type.precision > 3:
-        raise SQLTypeError(f'the watermark column "{column.name}" is {column.type}', definition.span,
-                           hint="A rowtime is TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p from 0 to 3; "
-                                "compute one with TO_TIMESTAMP(…) or CAST(… AS TIMESTAMP(3)).")
+        raise SQLTypeError(
+            f'the watermark column "{column.name}" is {column.type}',
+            definition.span,
+            hint="A rowtime is TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p from 0 to 3; "
+            "compute one with TO_TIMESTAMP(…) or CAST(… AS TIMESTAMP(3)).",
+        )
     value = Binder(Scope(_fields(columns)), settings).bind(definition.expression)
     if not value.type.is_timestamp:
-        raise SQLTypeError(f"the watermark is {value.type}, not a timestamp", span_of(definition.expression),
-                           hint=f"Write {column.name} - INTERVAL '5' SECOND.")
+        raise SQLTypeError(
+            f"the watermark is {value.type}, not a timestamp",
+            span_of(definition.expression),
+            hint=f"Write {column.name} - INTERVAL '5' SECOND.",
+        )
     return Watermark(column.name, value.sql, definition)
 
 
@@ -147,8 +184,11 @@ def _primary_key(statement: CreateTable, columns: list[TableColumn]) -> tuple[st
     names = [c.name for c in columns]
     for part in statement.primary_key:
         if part.last not in names:
-            raise BindError(f'column "{part.last}" of the primary key does not exist', part.span,
-                            hint=did_you_mean(part.last, names, "Columns"))
+            raise BindError(
+                f'column "{part.last}" of the primary key does not exist',
+                part.span,
+                hint=did_you_mean(part.last, names, "Columns"),
+            )
     return tuple(part.last for part in statement.primary_key)
 
 
@@ -158,19 +198,26 @@ def _check_options(statement: CreateTable, table: Table) -> None:
         options = table_options(table.options)
         metadata = modules.connector(options.connector).METADATA
     except OptionError as error:
-        raise BindError(error.message, _place(statement.options, error.option) or statement.name.span,
-                        hint=error.hint) from error
+        raise BindError(
+            error.message, _place(statement.options, error.option) or statement.name.span, hint=error.hint
+        ) from error
     for column in table.columns:
         if column.kind == "metadata" and column.metadata_key not in metadata:
             at = next((c.span for c in statement.columns if c.name == column.name), statement.name.span)
             keys = list(metadata)
-            raise BindError(f'connector "{options.connector}" has no metadata "{column.metadata_key}"', at,
-                            hint=did_you_mean(column.metadata_key, keys, "Keys") if keys else "It has none.")
+            raise BindError(
+                f'connector "{options.connector}" has no metadata "{column.metadata_key}"',
+                at,
+                hint=did_you_mean(column.metadata_key, keys, "Keys") if keys else "It has none.",
+            )
     physical = [c.name for c in table.physical]
     for field in options.key_fields:
         if field not in physical:
-            raise BindError(f'key field "{field}" is no column of "{table.name}"',
-                            _place(statement.options, "key.fields"), hint=did_you_mean(field, physical, "Columns"))
+            raise BindError(
+                f'key field "{field}" is no column of "{table.name}"',
+                _place(statement.options, "key.fields"),
+                hint=did_you_mean(field, physical, "Columns"),
+            )
 
 
 def _place(options: tuple[OptionDef, ...], key: str | None) -> Span | None:

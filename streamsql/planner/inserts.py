@@ -1,0 +1,180 @@
+"""INSERT INTO: the query's columns are matched with the sink's by position, cast as Flink does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streamsql.core.connector import MetadataColumn, TableSpec
+from streamsql.core.node import Node
+from streamsql.core.schema import Column, Schema
+from streamsql.core.types import DataType
+from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
+from streamsql.operators.insert import Encoded, Insert, NotNull
+from streamsql.planner import modules
+from streamsql.planner.catalog import Catalog, Table, TableColumn
+from streamsql.planner.options import FormatUse, TableOptions, table_options
+from streamsql.planner.query import QueryPlanner
+from streamsql.planner.scans import finished
+from streamsql.planner.scope import Field
+from streamsql.sql import span_of
+from streamsql.sql import statements as sql
+from streamsql.values.binder import cast
+from streamsql.values.typed import Typed
+
+ENFORCER = "table.exec.sink.not-null-enforcer"
+
+
+def plan_insert(
+    statement: sql.Insert, catalog: Catalog, settings: Mapping[str, str], extra: Mapping[str, str]
+) -> Node:
+    """The root of `INSERT INTO t [(columns)] query`. Raises SQLError."""
+    if statement.overwrite:
+        raise PlanError("INSERT OVERWRITE is not built", statement.span, hint="A stream is only added to.")
+    table = catalog.find(statement.table)
+    if not isinstance(table, Table):
+        raise BindError(f'"{table.name}" is a view', statement.table.span, hint="INSERT INTO takes a table.")
+    targets = _targets(statement, table)
+    relation = QueryPlanner(catalog, settings, statement.source).plan(statement.query)
+    if len(relation.fields) != len(targets):
+        raise SQLTypeError(
+            f'"{table.name}" takes {len(targets)} columns, the query gives {len(relation.fields)}',
+            span_of(statement.query),
+            detail="Sink: " + _listed(targets),
+            hint="Select as many columns, or name the sink's: INSERT INTO t (a, b) SELECT ….",
+        )
+    given = {t.name: _cast(statement, f, t) for t, f in zip(targets, relation.fields, strict=True)}
+    columns = []
+    for column in table.persisted:
+        value = given.get(column.name)
+        if value is None:
+            if not column.type.nullable:
+                raise SQLTypeError(
+                    f'column "{column.name}" of "{table.name}" is NOT NULL and is not given',
+                    statement.table.span,
+                    hint="Add it to the column list.",
+                )
+            value = Typed(f"CAST(NULL AS {column.type.duck_type()})", column.type)
+        columns.append((column.name, value.sql))
+    node = finished(relation.node, extra)
+    return _insert(statement, table, node, tuple(columns), settings, extra)
+
+
+def _targets(statement: sql.Insert, table: Table) -> list[TableColumn]:
+    if not statement.columns:
+        return list(table.persisted)
+    by_name = {c.name: c for c in table.persisted}
+    targets = []
+    for name in statement.columns:
+        if name.last not in by_name:
+            raise BindError(
+                f'column "{name}" does not exist in "{table.name}"',
+                name.span,
+                hint=did_you_mean(name.last, by_name, "Columns"),
+            )
+        if by_name[name.last] in targets:
+            raise BindError(f'column "{name}" is named twice', name.span)
+        targets.append(by_name[name.last])
+    return targets
+
+
+def _listed(columns: list[TableColumn]) -> str:
+    return ", ".join(f"{c.name} {c.type}" for c in columns)
+
+
+def _cast(statement: sql.Insert, field: Field, target: TableColumn) -> Typed:
+    try:
+        return cast(field.typed(), target.type.as_nullable(), implicit=True)
+    except SQLTypeError as error:
+        raise SQLTypeError(
+            f'column "{target.name}" is {target.type}, the query gives {field.type}',
+            span_of(statement.query),
+            hint=f"CAST(… AS {_plain(target.type)})",
+        ) from error
+
+
+def _plain(type_: DataType) -> str:
+    return str(type_.as_nullable())
+
+
+def _insert(
+    statement: sql.Insert,
+    table: Table,
+    node: Node,
+    columns: tuple[tuple[str, str], ...],
+    settings: Mapping[str, str],
+    extra: Mapping[str, str],
+) -> Node:
+    options = table_options({**table.options, **extra})
+    module = modules.connector(options.connector)
+    if not hasattr(module, "sink"):
+        raise PlanError(
+            f'connector "{options.connector}" of "{table.name}" cannot be written',
+            statement.table.span,
+            hint="It is a source only.",
+        )
+    _check_changes(statement, table, node, options)
+    metadata = tuple(
+        MetadataColumn(c.name, c.metadata_key, c.type) for c in table.persisted if c.kind == "metadata"
+    )
+    for column in metadata:
+        if not module.METADATA[column.key].writable:
+            raise PlanError(
+                f'metadata "{column.key}" of connector "{options.connector}" cannot be written',
+                statement.table.span,
+                hint=f'Declare column "{column.name}" … METADATA VIRTUAL.',
+            )
+    physical = Schema(tuple(Column(c.name, c.type) for c in table.physical), table.primary_key)
+    spec = TableSpec(
+        table.name,
+        physical,
+        options.own,
+        metadata,
+        table.primary_key,
+        options.value is not None,
+        {**table.options, **extra},
+        node.append_only,
+    )
+    schema = Schema(tuple(Column(c.name, c.type) for c in table.persisted))
+    value, key = _encoders(table, options)
+    return Insert(
+        (node,), schema, node.append_only, (), spec, table.name, columns, value, key, _enforcer(settings)
+    )
+
+
+def _enforcer(settings: Mapping[str, str]) -> NotNull:
+    return "drop" if settings.get(ENFORCER, "error").lower() == "drop" else "error"
+
+
+def _check_changes(statement: sql.Insert, table: Table, node: Node, options: TableOptions) -> None:
+    """A sink that only takes new rows must not be given a changelog."""
+    if node.append_only or options.connector in ("print", "blackhole"):
+        return
+    if options.connector == "memory" and options.own.get("changelog-mode") != "append":
+        return
+    raise PlanError(
+        f'"{table.name}" only takes new rows, the query also changes rows it has given',
+        span_of(statement.query),
+        hint="Aggregate in a window, which emits once; or write to a sink that takes changes.",
+    )
+
+
+def _encoders(table: Table, options: TableOptions) -> tuple[Encoded | None, Encoded | None]:
+    if options.value is None:
+        return None, None
+    names = [c.name for c in table.physical]
+    in_key = [n for n in names if n in options.key_fields] if options.key else []
+    except_key = options.engine.text("value.fields-include") == "except_key"
+    in_value = [n for n in names if not (except_key and n in in_key)]
+    key = (
+        _encoded(options.key, table, in_key, options.engine.text("key.fields-prefix"))
+        if options.key and in_key
+        else None
+    )
+    return _encoded(options.value, table, in_value, ""), key
+
+
+def _encoded(use: FormatUse, table: Table, names: list[str], prefix: str) -> Encoded:
+    module = modules.format_module(use.name, "format")
+    pairs = tuple((n.removeprefix(prefix), n) for n in names)
+    schema = Schema(tuple(Column(inner, table[outer].type) for inner, outer in pairs))
+    return Encoded(module.encoder(schema, use.options), pairs)

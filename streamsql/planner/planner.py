@@ -1,0 +1,153 @@
+"""The face of the planner: statements in, tables, views and job plans out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from streamsql.core.node import Node
+from streamsql.core.schema import Column, Schema
+from streamsql.errors import BindError, PlanError, SQLError
+from streamsql.planner.catalog import Catalog, Table, View
+from streamsql.planner.explain import explained
+from streamsql.planner.inserts import plan_insert
+from streamsql.planner.query import QueryPlanner
+from streamsql.planner.scans import finished
+from streamsql.planner.tables import define_table
+from streamsql.sql.statements import (
+    CreateTable,
+    CreateView,
+    Drop,
+    Explain,
+    Insert,
+    Select,
+    Statement,
+    StatementSet,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What runs: the roots, their text, and of a SELECT its result's schema."""
+
+    roots: tuple[Node, ...]
+    text: str
+    schema: Schema
+    append_only: bool
+
+
+class Planner:
+    """Plans statements against a catalog.
+
+    extra: options that the session sets on every table (the namespace of its memory tables).
+    Every SQLError that leaves is located in its source.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Mapping[str, str], extra: Mapping[str, str]) -> None:
+        self.catalog = catalog
+        self.settings = settings
+        self.extra = extra
+
+    def create_table(self, statement: CreateTable) -> Table | None:
+        """Add the table; None when it exists and IF NOT EXISTS says that this is well."""
+        if statement.name.last in self.catalog.tables and statement.if_not_exists:
+            return None
+        if statement.query is not None:
+            raise PlanError(
+                "CREATE TABLE … AS SELECT is not built",
+                statement.name.span,
+                source=statement.source,
+                hint="Write CREATE TABLE with its columns, then INSERT INTO it.",
+            )
+        self._free(statement, statement.or_replace)
+        table = define_table(statement, self.catalog, self.settings)
+        self.catalog.tables[table.name] = table
+        return table
+
+    def create_view(self, statement: CreateView) -> View | None:
+        """Add the view; its query is planned now, so that an error shows where it was written."""
+        if statement.name.last in self.catalog.views and statement.if_not_exists:
+            return None
+        self._free(statement, statement.or_replace)
+        relation = QueryPlanner(self.catalog, self.settings, statement.source).plan(statement.query)
+        columns = tuple(c.last for c in statement.columns)
+        if columns and len(columns) != len(relation.fields):
+            raise BindError(
+                f'view "{statement.name}" names {len(columns)} columns, its query has {len(relation.fields)}',
+                statement.name.span,
+                source=statement.source,
+            )
+        schema = relation.aliased("", columns)
+        view = View(
+            statement.name.last,
+            statement.query,
+            statement.source,
+            columns,
+            Schema(tuple(Column(f.name, f.type, f.time) for f in schema.fields)),
+        )
+        self.catalog.views[view.name] = view
+        return view
+
+    def _free(self, statement: CreateTable | CreateView, replace: bool) -> None:
+        try:
+            if not replace:
+                self.catalog.require_free(statement.name)
+        except SQLError as error:
+            raise error.located(statement.source) from None
+
+    def drop(self, statement: Drop) -> bool:
+        """Remove it; False when it was not there and IF EXISTS says that this is well."""
+        kinds = {"TABLE": self.catalog.tables, "VIEW": self.catalog.views, "FUNCTION": self.catalog.functions}
+        known = kinds[statement.kind]
+        if statement.name.last in known:
+            del known[statement.name.last]  # type: ignore[attr-defined]
+            return True
+        if statement.if_exists:
+            return False
+        raise self.catalog.unknown(statement.kind.lower(), statement.name.last, statement.name.span).located(
+            statement.source
+        )
+
+    def select(self, statement: Select) -> Plan:
+        """A query whose rows are wanted."""
+        try:
+            if statement.emit in ("changes", "every"):
+                raise PlanError(
+                    f"EMIT {statement.emit.upper()} is not built",
+                    statement.span,
+                    hint="A window aggregate emits once, when its window closes: EMIT FINAL.",
+                )
+            relation = QueryPlanner(self.catalog, self.settings, statement.source).plan(statement.query)
+            node = finished(relation.node, self.extra)
+        except SQLError as error:
+            raise error.located(statement.source) from error.__cause__
+        return Plan((node,), explained((node,)), node.schema, node.append_only)
+
+    def inserts(self, statements: Sequence[Insert]) -> Plan:
+        """INSERTs that run together, as one job."""
+        roots = []
+        for statement in statements:
+            try:
+                roots.append(plan_insert(statement, self.catalog, self.settings, self.extra))
+            except SQLError as error:
+                raise error.located(statement.source) from error.__cause__
+        return Plan(tuple(roots), explained(roots), Schema(()), True)
+
+    def explain(self, statement: Explain) -> str:
+        """The text plan of what is explained. Raises PlanError for what has no plan."""
+        inner: Statement = statement.statement
+        match inner:
+            case Select():
+                return self.select(inner).text
+            case Insert():
+                return self.inserts((inner,)).text
+            case StatementSet():
+                return self.inserts(inner.inserts).text
+            case CreateView():
+                return self.select(Select(inner.source, inner.span, inner.query)).text
+        raise PlanError(
+            "only queries and INSERTs have a plan",
+            inner.span,
+            source=inner.source,
+            hint="EXPLAIN SELECT …, EXPLAIN INSERT INTO …, EXPLAIN STATEMENT SET BEGIN … END.",
+        )

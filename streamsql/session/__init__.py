@@ -1,0 +1,7 @@
+"""The public face: Session, Query and what they give."""
+
+from streamsql.session.facts import CatalogView, Result
+from streamsql.session.query import Change, Query, QueryStatistics
+from streamsql.session.session import Session, connect
+
+__all__ = ["CatalogView", "Change", "Query", "QueryStatistics", "Result", "Session", "connect"]

@@ -1,0 +1,165 @@
+"""What a session knows, as tables of facts: SHOW, DESCRIBE, and the names for completion."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from streamsql.errors import BindError, did_you_mean
+from streamsql.planner.catalog import Catalog, Table, View
+from streamsql.session.query import Query
+from streamsql.sql import canonical
+from streamsql.sql import statements as sql
+from streamsql.values.functions import functions, lookup
+
+SETTINGS: Mapping[str, str] = {
+    "execution.checkpointing.interval": "1 s",
+    "table.exec.sink.not-null-enforcer": "ERROR",
+    "table.local-time-zone": "UTC",
+    "streamsql.state.dir": "",
+    "streamsql.threads": "1",
+    "streamsql.strict": "false",
+}
+"""Every setting that SET takes, and its default. Other keys are refused, save Flink's own prefixes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a statement gave: a message, a table of facts, or a query that can be read."""
+
+    kind: Literal["message", "table", "query", "job"]
+    message: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    rows: tuple[tuple[Any, ...], ...] = ()
+    query: Query | None = None
+
+
+class CatalogView:
+    """The names a session knows, for completion."""
+
+    def __init__(self, catalog: Catalog, settings: Mapping[str, str]) -> None:
+        self._catalog = catalog
+        self._settings = settings
+
+    def tables(self) -> dict[str, list[str]]:
+        tables = {t.name: [c.name for c in t.columns] for t in self._catalog.tables.values()}
+        views = {v.name: list(v.schema.names) if v.schema else [] for v in self._catalog.views.values()}
+        return {**tables, **views}
+
+    def functions(self) -> list[str]:
+        return _function_names()
+
+    def settings(self) -> list[str]:
+        return sorted({*SETTINGS, *self._settings})
+
+
+class Facts:
+    """Answers SHOW and DESCRIBE from a catalog."""
+
+    def __init__(self, catalog: Catalog, settings: Mapping[str, str]) -> None:
+        self._catalog = catalog
+        self._settings = settings
+
+    def show(self, statement: sql.Show, jobs: Sequence[Query] = ()) -> Result:
+        match statement.what:
+            case "TABLES":
+                names = self._catalog.names()
+            case "VIEWS":
+                names = sorted(self._catalog.views)
+            case "FUNCTIONS":
+                names = _function_names()
+            case "JOBS":
+                rows = tuple((q.name, "running" if q.statistics().running else "ended", q.text) for q in jobs)
+                return Result(
+                    "table",
+                    columns=(("job", "STRING"), ("status", "STRING"), ("statement", "STRING")),
+                    rows=rows,
+                )
+            case "COLUMNS" if statement.name is not None:
+                return self._described(statement.name)
+            case "CREATE TABLE" | "CREATE VIEW" if statement.name is not None:
+                return Result(
+                    "table", columns=(("result", "STRING"),), rows=((self._created(statement.name),),)
+                )
+            case _:
+                raise BindError(
+                    f"SHOW {statement.what} is not built",
+                    statement.span,
+                    hint="SHOW TABLES, VIEWS, FUNCTIONS, JOBS, COLUMNS FROM t, CREATE TABLE t.",
+                )
+        kept = [n for n in names if statement.like is None or _like(n, statement.like)]
+        header = statement.what.lower().removesuffix("s") + " name"
+        return Result("table", columns=((header, "STRING"),), rows=tuple((n,) for n in kept))
+
+    def _created(self, name: sql.Name) -> str:
+        found = self._catalog.find(name)
+        if isinstance(found, Table):
+            assert found.definition is not None
+            return canonical(found.definition)
+        return found.source.text.strip()
+
+    def describe(self, statement: sql.Describe) -> Result:
+        if statement.kind == "FUNCTION":
+            found = lookup(statement.name.last)
+            if found is None:
+                raise BindError(
+                    f'function "{statement.name}" does not exist',
+                    statement.name.span,
+                    hint=did_you_mean(statement.name.last, _function_names(), "Functions"),
+                )
+            facts = (
+                ("signature", found.signature),
+                ("doc", found.doc),
+                ("example", found.example),
+                ("deterministic", str(found.deterministic).lower()),
+            )
+            return Result("table", columns=(("fact", "STRING"), ("value", "STRING")), rows=facts)
+        return self._described(statement.name)
+
+    def _described(self, name: sql.Name) -> Result:
+        columns = tuple((n, "STRING") for n in ("name", "type", "null", "key", "extras", "watermark"))
+        found = self._catalog.find(name)
+        if isinstance(found, View):
+            assert found.schema is not None
+            facts = [
+                (c.name, str(c.type.as_nullable()), str(c.type.nullable).upper(), None, None, None)
+                for c in found.schema
+            ]
+            return Result("table", columns=columns, rows=tuple(facts))
+        rows: list[tuple[str | None, ...]] = []
+        for c in found.columns:
+            key = f"PRI({', '.join(found.primary_key)})" if c.name in found.primary_key else None
+            extras = (
+                f"METADATA FROM '{c.metadata_key}'" + (" VIRTUAL" if c.virtual else "")
+                if c.kind == "metadata"
+                else f"AS {c.expression.sql('streamsql')}"
+                if c.expression is not None
+                else None
+            )
+            mark = (
+                found.watermark.definition.expression.sql("streamsql")
+                if found.watermark and found.watermark.column == c.name
+                else None
+            )
+            rows.append(
+                (
+                    c.name,
+                    str(c.type.as_nullable()) + (" *ROWTIME*" if mark else ""),
+                    str(c.type.nullable).upper(),
+                    key,
+                    extras,
+                    mark,
+                )
+            )
+        return Result("table", columns=columns, rows=tuple(rows))
+
+
+def _function_names() -> list[str]:
+    return sorted({f.name for f in functions()})
+
+
+def _like(name: str, pattern: str) -> bool:
+    """SQL's LIKE for names: `%` and `_`."""
+    return fnmatch.fnmatchcase(name, pattern.replace("%", "*").replace("_", "?"))

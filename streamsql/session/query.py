@@ -1,0 +1,200 @@
+"""Query: something that runs in a session, and whose rows can be read as they come."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pyarrow as pa
+
+from streamsql.core.batch import DIFF
+from streamsql.core.clock import Clock
+from streamsql.core.schema import Schema
+from streamsql.engine.changes import applied
+from streamsql.engine.job import Job
+from streamsql.errors import UsageError
+from streamsql.planner.planner import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ChangeKind: TypeAlias = Literal["+I", "-D"]
+
+_END = object()
+_AHEAD = 16
+"""Batches of a SELECT that wait for their reader before the job waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a result: `+I` a row that comes, `-D` one that goes."""
+
+    kind: ChangeKind
+    row: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryStatistics:
+    """Counters of a query; `watermark_us` is event time in µs, None before it is known."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    lag_rows: int | None = None
+    watermark_us: int | None = None
+    late: int = 0
+    errors: int = 0
+    errors_by_reason: Mapping[str, int] = field(default_factory=dict)
+    state_rows: int = 0
+    epoch: int = 0
+    elapsed_s: float = 0.0
+    running: bool = False
+
+
+class Query:
+    """A SELECT or a job of INSERTs. Iterating it starts it; it ends with its input, or by `stop`.
+
+    One thread of its own runs it. It is also a context manager, which stops it.
+    """
+
+    def __init__(self, plan: Plan, job: Callable[[Query], Job], clock: Clock, name: str, text: str) -> None:
+        self.schema: Schema = plan.schema
+        self.append_only = plan.append_only
+        self.name = name
+        self.text = text
+        self._plan = plan
+        self._clock = clock
+        self._job = job(self)
+        self._results: queue.Queue[object] = queue.Queue(_AHEAD)
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._started_s = 0.0
+        self._ended_s: float | None = None
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Query:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Query:
+        """Run in the background; does nothing the second time."""
+        if self._thread is None:
+            self._started_s = self._clock.monotonic_s()
+            self._thread = threading.Thread(target=self._run, name=f"streamsql-{self.name}", daemon=True)
+            self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        try:
+            self._job.run()
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for the query
+            self._error = error
+        self._ended_s = self._clock.monotonic_s()
+        self.take(_END)
+
+    def take(self, item: object) -> None:
+        """Called by the job with each batch; blocks while the reader lags, until the query is stopped."""
+        while True:
+            try:
+                self._results.put(item, timeout=0.05)
+            except queue.Full:
+                if self._stopped.is_set():
+                    return
+                continue
+            return
+
+    def stop(self) -> None:
+        """Finish the epoch and end; returns when it has ended. What the query raised is left to `wait`."""
+        self._stopped.set()
+        self._job.stop()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of the input; True when it has ended. Raises what ended the query."""
+        self.start()
+        assert self._thread is not None
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        self._raise()
+        return True
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Arrow tables of changes as they come: the columns, and `$diff` (+1, -1) unless append-only."""
+        self.start()
+        while True:
+            try:
+                item = self._results.get(timeout=0.05)
+            except queue.Empty:
+                if self._stopped.is_set() and self._thread is not None and not self._thread.is_alive():
+                    break
+                continue
+            if item is _END:
+                break
+            assert isinstance(item, pa.Table)
+            yield item
+        self._raise()
+
+    def __iter__(self) -> Iterator[Change]:
+        for batch in self.batches():
+            diffs = batch[DIFF].to_pylist() if DIFF in batch.column_names else [1] * batch.num_rows
+            columns = [batch[name].to_pylist() for name in self.schema.names]
+            rows = zip(*columns, strict=True) if columns else iter([()] * batch.num_rows)
+            for diff, row in zip(diffs, rows, strict=True):
+                yield Change("+I" if diff > 0 else "-D", row)
+
+    def arrow(self) -> pa.Table:
+        """The whole result once the input has ended: changes applied, in order of arrival."""
+        batches = list(self.batches())
+        shape = self.schema.arrow()
+        if self.append_only:
+            return pa.concat_tables(batches).cast(shape) if batches else shape.empty_table()
+        return applied(batches, shape)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The whole result as tuples."""
+        table = self.arrow()
+        columns = [c.to_pylist() for c in table.columns]
+        return list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
+
+    def df(self) -> pd.DataFrame:
+        """The whole result as a pandas DataFrame. Raises UsageError when pandas is not installed."""
+        try:
+            return self.arrow().to_pandas()
+        except ImportError as error:
+            raise UsageError("df() needs pandas", hint="pip install streamsql[pandas]") from error
+
+    def explain(self) -> str:
+        return self._plan.text
+
+    def statistics(self) -> QueryStatistics:
+        s = self._job.statistics
+        end = self._ended_s if self._ended_s is not None else self._clock.monotonic_s()
+        running = self._thread is not None and self._ended_s is None
+        elapsed = end - self._started_s if self._thread is not None else 0.0
+        return QueryStatistics(
+            s.rows_in,
+            s.rows_out,
+            s.lag_rows,
+            s.watermark_us,
+            s.late,
+            s.errors,
+            s.errors_by_reason,
+            s.state_rows,
+            s.epoch,
+            elapsed,
+            running,
+        )

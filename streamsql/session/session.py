@@ -1,0 +1,316 @@
+"""Session: names, settings and what runs; every way of using streamsql is a client of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from streamsql.connectors.memory import NAMESPACE, MemoryTable, Namespace
+from streamsql.core.batch import SEQ, WATERMARK
+from streamsql.core.clock import Clock, SystemClock
+from streamsql.core.schema import Column, Schema, quote, text_literal
+from streamsql.core.types import STRING
+from streamsql.engine.job import Job
+from streamsql.engine.plan import JobPlan
+from streamsql.engine.side import SideTables
+from streamsql.errors import BindError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
+from streamsql.planner.catalog import Catalog
+from streamsql.planner.planner import Plan, Planner
+from streamsql.planner.relational import Constant
+from streamsql.session.facts import SETTINGS, CatalogView, Facts, Result
+from streamsql.session.query import Query
+from streamsql.sql import parse
+from streamsql.sql import statements as sql
+from streamsql.sql.variables import substituted
+
+FOREIGN = (
+    "table.",
+    "execution.",
+    "pipeline.",
+    "parallelism.",
+    "state.",
+    "sql-client.",
+    "restart-strategy",
+    "python.",
+    "jobmanager.",
+    "taskmanager.",
+    "rest.",
+    "cluster.",
+)
+"""Flink's settings: kept for the cluster that a file may run on; those not listed above do nothing here."""
+
+
+class Session:
+    """Names, settings and running queries. Not to be used by two threads at once; its queries may be."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        state: str | Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings: dict[str, str] = dict(SETTINGS)
+        for key, value in (settings or {}).items():
+            self._set(key, value)
+        if state is not None:
+            self.settings["streamsql.state.dir"] = str(state)
+        self.clock = clock or SystemClock()
+        self.namespace = Namespace()
+        self._catalog = Catalog()
+        self.sides = SideTables()
+        self.queries: list[Query] = []
+        self._jobs = 0
+        self._facts = Facts(self._catalog, self.settings)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what runs, finishing its epoch."""
+        for query in self.queries:
+            query.stop()
+        self.queries = []
+
+    def catalog(self) -> CatalogView:
+        return CatalogView(self._catalog, self.settings)
+
+    def memory(self, name: str) -> MemoryTable:
+        """The table `name` of connector `memory` in this session: append to it, take from it."""
+        return self.namespace.table(name)
+
+    def _adopt(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._facts = Facts(catalog, self.settings)
+
+    @property
+    def planner(self) -> Planner:
+        return Planner(self._catalog, self.settings, {NAMESPACE: self.namespace.id})
+
+    # Running text
+
+    def execute(
+        self, text: str, *, origin: str = "<sql>", variables: Mapping[str, str] | None = None
+    ) -> Iterator[Result]:
+        """Run a script: one Result a statement, each run when the iterator reaches it.
+
+        Its INSERTs are one job, which comes before the next SELECT, or at the end. Raises
+        StreamSQLError; the statements before the one at fault have been run.
+        """
+        pending: list[sql.Insert] = []
+        for statement in parse(substituted(Source(text, origin), variables or {})):
+            if isinstance(statement, sql.Insert):
+                pending.append(statement)
+                continue
+            if pending and isinstance(statement, sql.Select | sql.StatementSet):
+                yield self._inserts(pending)
+                pending = []
+            yield self._statement(statement)
+        if pending:
+            yield self._inserts(pending)
+
+    def sql(self, text: str) -> Query:
+        """One statement that runs: a SELECT to be read, or an INSERT to be started. DDL runs at once
+        and gives a query without rows. Raises UsageError for more than one."""
+        results = list(self.execute(text))
+        runs = [r.query for r in results if r.query is not None]
+        if len(runs) > 1:
+            raise UsageError("sql() takes one query", hint="Use execute() for a script.")
+        if runs:
+            return runs[0]
+        return self.query(_fixed(results[-1] if results else Result("message")), text)
+
+    def check(
+        self, text: str, *, origin: str = "<sql>", variables: Mapping[str, str] | None = None
+    ) -> list[StreamSQLError]:
+        """The errors of a script, found by parsing and planning it; nothing runs."""
+        errors: list[StreamSQLError] = []
+        trial = Session(self.settings, clock=self.clock)
+        trial._adopt(self._catalog.copy())
+        try:
+            statements = parse(substituted(Source(text, origin), variables or {}))
+        except SQLError as error:
+            return [error]
+        for statement in statements:
+            try:
+                trial._plan_only(statement)
+            except StreamSQLError as error:
+                errors.append(error)
+        return errors
+
+    def _plan_only(self, statement: sql.Statement) -> None:
+        match statement:
+            case sql.Select():
+                self.planner.select(statement)
+            case sql.Insert():
+                self.planner.inserts((statement,))
+            case sql.StatementSet():
+                self.planner.inserts(statement.inserts)
+            case sql.StopJob():
+                pass
+            case _:
+                self._statement(statement)
+
+    def explain(self, text: str, *, origin: str = "<sql>", variables: Mapping[str, str] | None = None) -> str:
+        """The text plans of a script's queries; its other statements run."""
+        plans: list[str] = []
+        inserts: list[sql.Insert] = []
+        for statement in parse(substituted(Source(text, origin), variables or {})):
+            match statement:
+                case sql.Insert():
+                    inserts.append(statement)
+                case sql.StatementSet():
+                    plans.append(self.planner.inserts(statement.inserts).text)
+                case sql.Select():
+                    plans.append(self.planner.select(statement).text)
+                case sql.Explain():
+                    plans.append(self.planner.explain(statement))
+                case _:
+                    self._statement(statement)
+        if inserts:
+            plans.append(self.planner.inserts(inserts).text)
+        return "\n\n".join(plans)
+
+    # Statements
+
+    def _statement(self, statement: sql.Statement) -> Result:
+        try:
+            return self._run(statement)
+        except SQLError as error:
+            raise error.located(statement.source) from error.__cause__
+
+    def _run(self, statement: sql.Statement) -> Result:
+        planner = self.planner
+        match statement:
+            case sql.Select():
+                return Result("query", query=self.query(planner.select(statement), statement.text))
+            case sql.StatementSet():
+                return self._inserts(statement.inserts)
+            case sql.CreateTable():
+                made = planner.create_table(statement)
+                return Result(
+                    "message", f'table "{statement.name}" {"created" if made else "exists already"}'
+                )
+            case sql.CreateView():
+                view = planner.create_view(statement)
+                return Result("message", f'view "{statement.name}" {"created" if view else "exists already"}')
+            case sql.Drop():
+                gone = planner.drop(statement)
+                kind = statement.kind.lower()
+                return Result(
+                    "message", f'{kind} "{statement.name}" {"dropped" if gone else "was not there"}'
+                )
+            case sql.Explain():
+                lines = planner.explain(statement).split("\n")
+                return Result("table", columns=(("plan", "STRING"),), rows=tuple((line,) for line in lines))
+            case sql.Set():
+                return self._set_statement(statement)
+            case sql.Reset():
+                return self._reset(statement)
+            case sql.Show():
+                return self._facts.show(statement, self.queries)
+            case sql.Describe():
+                return self._facts.describe(statement)
+            case sql.StopJob():
+                return self._stop(statement)
+        raise UsageError(f"{type(statement).__name__} is not built")
+
+    def _inserts(self, statements: Sequence[sql.Insert]) -> Result:
+        text = ";\n".join(s.text for s in statements)
+        query = self.query(self.planner.inserts(statements), text)
+        names = ", ".join(f'"{s.table}"' for s in statements)
+        return Result("job", f"job {query.name} writes {names}", query=query)
+
+    def query(self, plan: Plan, text: str) -> Query:
+        """A query of this session for a plan; it does not run yet."""
+        self._jobs += 1
+        name = f"job-{self._jobs}"
+        job_plan = JobPlan(plan.roots, plan.text, dict(self.settings))
+        folder = self.settings["streamsql.state.dir"]
+        state = _state_file(Path(folder), name) if folder else None
+
+        def job(query: Query) -> Job:
+            return Job(
+                job_plan,
+                clock=self.clock,
+                sides=self.sides,
+                take=query.take,
+                state=state,
+                threads=int(self.settings["streamsql.threads"]),
+            )
+
+        query = Query(plan, job, self.clock, name, text)
+        self.queries.append(query)
+        return query
+
+    def _set(self, key: str, value: str) -> None:
+        if key not in SETTINGS and not key.startswith(FOREIGN):
+            raise UsageError(f'setting "{key}" does not exist', hint=did_you_mean(key, SETTINGS, "Settings"))
+        self.settings[key] = value
+
+    def _set_statement(self, statement: sql.Set) -> Result:
+        if statement.key is None:
+            rows = tuple(sorted(self.settings.items()))
+            return Result("table", columns=(("key", "STRING"), ("value", "STRING")), rows=rows)
+        try:
+            self._set(statement.key, statement.value or "")
+        except UsageError as error:
+            raise BindError(error.message, statement.span, hint=error.hint) from None
+        return Result("message", f"{statement.key} = {statement.value}")
+
+    def _reset(self, statement: sql.Reset) -> Result:
+        if statement.key is None:
+            self.settings.clear()
+            self.settings.update(SETTINGS)
+        elif statement.key in SETTINGS:
+            self.settings[statement.key] = SETTINGS[statement.key]
+        else:
+            self.settings.pop(statement.key, None)
+        return Result("message", f"{statement.key or 'all settings'} reset")
+
+    def _stop(self, statement: sql.StopJob) -> Result:
+        query = next((q for q in self.queries if q.name == statement.job), None)
+        if query is None:
+            raise BindError(
+                f'job "{statement.job}" does not exist',
+                statement.span,
+                hint=did_you_mean(statement.job, [q.name for q in self.queries], "Jobs"),
+            )
+        query.stop()
+        return Result("message", f"job {statement.job} stopped")
+
+
+def _state_file(folder: Path, name: str) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f'the state directory "{folder}" cannot be made: {error.strerror}') from error
+    return folder / f"{name}.duckdb"
+
+
+def _fixed(result: Result) -> Plan:
+    """The plan of rows that are known already (SHOW, DESCRIBE, a message)."""
+    names = [name for name, _ in result.columns] or ["result"]
+    rows = result.rows if result.columns else ((result.message,),)
+    schema = Schema(tuple(Column(name, STRING) for name in names))
+    cells = [["NULL::VARCHAR" if v is None else text_literal(str(v)) for v in row] for row in rows]
+    values = (
+        ", ".join(f"({', '.join(row)})" for row in cells) or f"({', '.join(['NULL::VARCHAR'] * len(names))})"
+    )
+    columns = ", ".join(quote(n) for n in names)
+    text = f"SELECT * FROM (VALUES {values}) AS t({columns})" + ("" if cells else " WHERE FALSE")
+    return Plan((Constant((), schema, True, (WATERMARK, SEQ), text),), "", schema, True)
+
+
+def connect(settings: Mapping[str, str] | None = None, *, state: str | Path | None = None) -> Session:
+    """Open a session. `state` is a directory that lets INSERT jobs resume where they were killed.
+
+    Raises UsageError for a setting that does not exist.
+    """
+    return Session(settings, state=state)
