@@ -21,6 +21,8 @@ class Typed:
     deterministic  False for RAND(), UUID() and the like
     time           the time attribute it still is (a bare column keeps it, an expression loses it)
     aggregate      it holds an aggregate call
+    keyword        of a clause inside a call (`NULL ON EMPTY`, `RETURNING INT`): its name, `ON_EMPTY`;
+                   the value is in `literal` (a word, or a DataType), or in `sql` if it is an expression
     """
 
     sql: str
@@ -30,6 +32,7 @@ class Typed:
     deterministic: bool = True
     time: TimeAttribute = ""
     aggregate: bool = False
+    keyword: str = ""
 
 
 Result = DataType | Callable[[Sequence[Typed]], DataType]
