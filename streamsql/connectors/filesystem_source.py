@@ -9,13 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from streamsql.connectors.filesystem_paths import File, Listing
-from streamsql.connectors.filesystem_read import BLOCK_BYTES, Reader
+from streamsql.connectors.filesystem_read import Reader
 from streamsql.core.clock import Clock
 from streamsql.core.connector import Chunk, SourceStatistics, Split
 from streamsql.core.types import timestamp_ltz
 from streamsql.errors import ConnectorError
 
 _MODIFIED_TYPE = timestamp_ltz(3).arrow_type()
+CHUNK_BYTES = 16 << 20
+"""A chunk takes no further block once it has this size."""
 
 
 class FilesystemSource:
@@ -98,7 +100,7 @@ class FilesystemSource:
         """(split, offset of the first, records), until there are enough or no more."""
         pieces: list[tuple[int, int, pa.Table]] = []
         size = 0
-        while max_rows and size < BLOCK_BYTES and self._current < len(self._files):
+        while max_rows and size < CHUNK_BYTES and self._current < len(self._files):
             file = self._files[self._current]
             start = self._positions.get(file.path, 0)
             if self._reader is None:

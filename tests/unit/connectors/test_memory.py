@@ -218,6 +218,44 @@ def test_a_staged_epoch_is_delivered_iff_it_was_committed(
     assert [row["a"] for block in tables.table("t").take() for row in block.to_pylist()] == seen
 
 
+def test_what_was_taken_is_dropped(tables: memory.Namespace) -> None:
+    sink = contract.written(memory.sink(spec(tables, retain="false")), [rows(1), rows(2)])
+    sink.commit(1)
+    table = tables.table("t")
+    assert table.statistics().held_rows == 2
+    assert len(table.take()) == 2
+    assert table.statistics().held_rows == 0
+    sink.write(rows(3))
+    sink.flush()
+    sink.commit(2)
+    assert [block.to_pylist() for block in table.take()] == [[{"a": 3, "b": "row 3"}]]
+
+
+def test_threads_may_append_together(tables: memory.Namespace) -> None:
+    table = tables.table("t")
+
+    def append(partition: int) -> None:
+        for n in range(50):
+            table.append(rows(n), partition=partition)
+    writers = [threading.Thread(target=append, args=(partition,)) for partition in (0, 0, 1, 2)]
+    source = contract.opened(memory.source(spec(tables)))
+    for writer in writers:
+        writer.start()
+    found: list[contract.Record] = []
+    while len(found) < 200:
+        chunk = source.poll(7, 60.0)
+        assert chunk is not None
+        found += contract.records(source, chunk)
+    for writer in writers:
+        writer.join()
+    table.end()
+    assert source.finished()
+    assert [offset for name, offset, _ in found if name == "t-0"] == list(range(100))
+    assert [row["a"] for name, _, row in found if name == "t-2"] == list(range(50))
+    assert table.wait_for(lambda: table.all_ended, 0.0)
+    source.close()
+
+
 def test_what_one_query_writes_another_reads(tables: memory.Namespace) -> None:
     contract.written(memory.sink(spec(tables)), [rows(1), rows(2)]).commit(1)
     source = memory.source(spec(tables, bounded="true"))
