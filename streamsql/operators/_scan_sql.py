@@ -117,11 +117,10 @@ class ScanSQL:
                     for m in scan.metadata]
         if not scan.append_only:
             columns.append(quote(DIFF))
-        shared = "".join(f", {over(sql, raw)} AS {quote(over(name, raw))}"
-                         for raw, part in self._parts for name, sql in part.decoding.shared)
         inner = self._guard(source) if guarded else source
-        if shared:
-            inner = f"(SELECT *{shared} FROM {inner})"
+        for raw, part in self._parts:
+            for name, sql in part.decoding.shared:
+                inner = f"(SELECT *, {over(sql, raw)} AS {quote(over(name, raw))} FROM {inner})"
         return f"SELECT {', '.join([*columns, *extra]) or '1'} FROM {inner}"
 
     def _guard(self, source: str) -> str:
