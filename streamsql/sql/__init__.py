@@ -5,7 +5,11 @@ from __future__ import annotations
 from sqlglot import exp
 
 from streamsql.sql.lexer import is_complete, split
+from streamsql.sql.literals import interval_type, interval_value
+from streamsql.sql.script import parse
 from streamsql.sql.spans import span_of
 from streamsql.sql.tree import WindowTable
+from streamsql.sql.types import data_type, parse_type
 
-__all__ = ["WindowTable", "exp", "is_complete", "span_of", "split"]
+__all__ = ["WindowTable", "data_type", "exp", "interval_type", "interval_value", "is_complete", "parse", "parse_type",
+           "span_of", "split"]

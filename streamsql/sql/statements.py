@@ -108,6 +108,7 @@ class CreateView(Statement):
     temporary: bool = False
     if_not_exists: bool = False
     or_replace: bool = False
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,15 @@ class Drop(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Insert(Statement):
+    """`INSERT INTO|OVERWRITE t [/*+ OPTIONS(…) */] [(columns)] query [EMIT …]`; emit as in Select."""
+
     table: Name
     columns: tuple[Name, ...]
     query: exp.Expression
     overwrite: bool = False
+    options: tuple[OptionDef, ...] = ()
+    emit: Literal["", "final", "changes", "every"] = ""
+    every_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

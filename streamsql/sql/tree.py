@@ -21,3 +21,9 @@ class WindowTable(exp.Expression):
         "this": True, "function": True, "partition": False, "time": True, "size": False, "slide": False,
         "step": False, "gap": False, "offset": False, "alias": False,
     }
+
+
+class StatementTree(exp.Expression):
+    """A statement that is no query, as `sqlglot.parse` returns it: `statement` is its dataclass."""
+
+    arg_types = {"statement": True}  # noqa: RUF012

@@ -1,0 +1,424 @@
+"""Calls: the arguments of every function, and the functions whose arguments have a syntax of their own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from sqlglot import exp
+from sqlglot.tokens import TokenType
+
+from streamsql.sql.functions import TIME_UNITS
+from streamsql.sql.types import TypeRules
+
+
+class CallRules(TypeRules):
+    """The rules of calls; each special one is `_name`, found by its function's name in lower case."""
+
+    @abstractmethod
+    def expression(self) -> exp.Expression: ...
+
+    @abstractmethod
+    def query(self) -> exp.Expression: ...
+
+    @abstractmethod
+    def column(self) -> exp.Expression: ...
+
+    def variable(self, text: str) -> exp.Var:
+        """A word of the token read last as a tree."""
+        return self.put(exp.Var(this=text), self.index - 1)
+
+    def text_literal(self) -> exp.Literal:
+        start = self.index
+        return self.put(exp.Literal.string(self.string()), start)
+
+    def call(self) -> exp.Expression:
+        """A call with its suffixes: IGNORE NULLS, WITHIN GROUP, FILTER, OVER."""
+        start = self.index
+        name = self.token.text.upper()
+        special = _SPECIAL.get(name) if self.token.token_type == TokenType.VAR else None
+        self.index += 1
+        self.expect("(")
+        if special is not None:
+            tree = special(self)
+        else:
+            tree = exp.Anonymous(this=name, expressions=self._arguments(name))
+        self.expect(")")
+        return self._suffixes(self.put(tree, start), start)
+
+    def _arguments(self, name: str) -> list[exp.Expression]:
+        if self.at(")"):
+            return []
+        if name == "COUNT" and self.at_all("*", ")"):
+            self.index += 1
+            return [self.put(exp.Star(), self.index - 1)]
+        start = self.index
+        distinct = self.take_any("DISTINCT", "ALL") == "DISTINCT"
+        items = [self.argument()]
+        while self.take(","):
+            items.append(self.argument())
+        if self.at("ORDER"):
+            items[-1] = self.order_by(items[-1])
+        return [self.put(exp.Distinct(expressions=items), start)] if distinct else items
+
+    def argument(self) -> exp.Expression:
+        """One argument: a value, `name => value` or a lambda."""
+        start = self.index
+        if self.ahead() == "=>" and self.at_name():
+            name = self.put(exp.Var(this=self.identifier().name), start)
+            self.expect("=>")
+            return self.put(exp.Kwarg(this=name, expression=self.expression()), start)
+        parameters = self._parameters()
+        if parameters:
+            return self.put(exp.Lambda(this=self.expression(), expressions=parameters), start)
+        return self.expression()
+
+    def _parameters(self) -> list[exp.Expression]:
+        """The names before `->`; none if no lambda comes."""
+        if self.at_name() and self.ahead() == "->":
+            names: list[exp.Expression] = [self.identifier()]
+            self.expect("->")
+            return names
+        count = 1
+        while self.at("(") and self.ahead(count) and self.ahead(count + 1) == ",":
+            count += 2
+        if not (self.at("(") and self.ahead(count + 1) == ")" and self.ahead(count + 2) == "->"):
+            return []
+        self.expect("(")
+        names = [self.identifier()]
+        while self.take(","):
+            names.append(self.identifier())
+        self.expect(")", "->")
+        return names
+
+    def bracketed(self, name: str) -> exp.Expression:
+        """`[a, b]` after ARRAY, MAP or MULTISET."""
+        self.expect("[")
+        items: list[exp.Expression] = []
+        while not self.at("]"):
+            if items:
+                self.expect(",")
+            items.append(self.expression())
+        self.expect("]")
+        return exp.Anonymous(this=name, expressions=items)
+
+    def order_by(self, this: exp.Expression | None = None) -> exp.Order:
+        """`ORDER BY a [ASC|DESC] [NULLS FIRST|LAST], …`."""
+        start = self.index
+        self.expect("ORDER", "BY")
+        terms = [self._ordered()]
+        while self.take(","):
+            terms.append(self._ordered())
+        return self.put(exp.Order(this=this, expressions=terms), start)
+
+    def _ordered(self) -> exp.Ordered:
+        start = self.index
+        tree = exp.Ordered(this=self.expression())
+        word = self.take_any("ASC", "DESC")
+        if word:
+            tree.set("desc", word == "DESC")
+        if self.take("NULLS"):
+            tree.set("nulls_first", self.expect_any("FIRST", "LAST") == "FIRST")
+        return self.put(tree, start)
+
+    # What follows a call.
+
+    def _suffixes(self, tree: exp.Expression, start: int) -> exp.Expression:
+        if self.ahead() == "NULLS" and self.at("IGNORE", "RESPECT"):
+            node = exp.IgnoreNulls if self.at("IGNORE") else exp.RespectNulls
+            self.index += 2
+            tree = self.put(node(this=tree), start)
+        if self.take("WITHIN", "GROUP", "("):
+            tree = exp.WithinGroup(this=tree, expression=self.order_by())
+            self.expect(")")
+            tree = self.put(tree, start)
+        if self.at_all("FILTER", "("):
+            inside = self.index + 2
+            self.expect("FILTER", "(", "WHERE")
+            where = self.put(exp.Where(this=self.expression()), inside)
+            self.expect(")")
+            tree = self.put(exp.Filter(this=tree, expression=where), start)
+        if self.take("OVER"):
+            tree = self._over(tree, start)
+        return tree
+
+    def _over(self, tree: exp.Expression, start: int) -> exp.Expression:
+        if self.take("("):
+            window = self.window_spec(tree)
+            self.expect(")")
+        else:
+            window = exp.Window(this=tree, alias=self.identifier("a window"))
+        return self.put(window, start)
+
+    def window_spec(self, tree: exp.Expression | None) -> exp.Window:
+        """The inside of `OVER (…)`. A name in front means a window of the WINDOW clause."""
+        window = exp.Window(this=tree)
+        if self.at_name():
+            window.set("alias", self.identifier())
+        if self.take("PARTITION", "BY"):
+            keys = [self.expression()]
+            while self.take(","):
+                keys.append(self.expression())
+            window.set("partition_by", keys)
+        if self.at("ORDER"):
+            window.set("order", self.order_by())
+        if self.at("ROWS", "RANGE"):
+            window.set("spec", self._frame())
+        return window
+
+    def _frame(self) -> exp.WindowSpec:
+        start = self.index
+        spec = exp.WindowSpec(kind=self.expect_any("ROWS", "RANGE"))
+        between = self.take("BETWEEN")
+        self._bound(spec, "start")
+        if between:
+            self.expect("AND")
+            self._bound(spec, "end")
+        else:
+            spec.set("end", "CURRENT ROW")
+        return self.put(spec, start)
+
+    def _bound(self, spec: exp.WindowSpec, side: str) -> None:
+        if self.take("CURRENT", "ROW"):
+            spec.set(side, "CURRENT ROW")
+            return
+        spec.set(side, "UNBOUNDED" if self.take("UNBOUNDED") else self.expression())
+        spec.set(f"{side}_side", self.expect_any("PRECEDING", "FOLLOWING"))
+
+    # Functions with a syntax of their own: each is at its first argument, and leaves `)`.
+
+    def _cast(self) -> exp.Expression:
+        this, to = self._value_as_type()
+        return exp.Cast(this=this, to=to)
+
+    def _try_cast(self) -> exp.Expression:
+        this, to = self._value_as_type()
+        return exp.TryCast(this=this, to=to)
+
+    def _value_as_type(self) -> tuple[exp.Expression, exp.DataType]:
+        value = self.expression()
+        self.expect("AS")
+        return value, self.type_tree()
+
+    def time_unit(self) -> exp.Var:
+        """A unit of EXTRACT and its like; `SQL_TSI_DAY` is DAY."""
+        unit = self.kind.removeprefix("SQL_TSI_")
+        if unit not in TIME_UNITS:
+            self.unexpected("a unit of time", hint=f"units are {', '.join(sorted(TIME_UNITS))}")
+        self.index += 1
+        return self.variable(unit)
+
+    def _extract(self) -> exp.Expression:
+        unit = self.time_unit()
+        self.expect("FROM")
+        return exp.Anonymous(this="EXTRACT", expressions=[unit, self.expression()])
+
+    def _floor(self) -> exp.Expression:
+        return self._rounded("FLOOR")
+
+    def _ceil(self) -> exp.Expression:
+        return self._rounded("CEIL")
+
+    def _rounded(self, name: str) -> exp.Expression:
+        items = [self.expression()]
+        if self.take("TO"):
+            items.append(self.time_unit())
+        while self.take(","):
+            items.append(self.expression())
+        return exp.Anonymous(this=name, expressions=items)
+
+    def _timestampadd(self) -> exp.Expression:
+        return self._with_unit("TIMESTAMPADD")
+
+    def _timestampdiff(self) -> exp.Expression:
+        return self._with_unit("TIMESTAMPDIFF")
+
+    def _with_unit(self, name: str) -> exp.Expression:
+        items: list[exp.Expression] = [self.time_unit()]
+        for _ in range(2):
+            self.expect(",")
+            items.append(self.expression())
+        return exp.Anonymous(this=name, expressions=items)
+
+    def _trim(self) -> exp.Expression:
+        start = self.index
+        word = self.take_any("BOTH", "LEADING", "TRAILING")
+        side = self.put(exp.Var(this=word or "BOTH"), start)
+        space: exp.Expression = self.put(exp.Literal.string(" "), start)
+        if word and self.take("FROM"):
+            return exp.Anonymous(this="TRIM", expressions=[side, space, self.expression()])
+        value = self.expression()
+        if not word and self.at(")"):
+            return exp.Anonymous(this="TRIM", expressions=[side, space, value])
+        self.expect("FROM")
+        return exp.Anonymous(this="TRIM", expressions=[side, value, self.expression()])
+
+    def _overlay(self) -> exp.Expression:
+        return self._worded("OVERLAY", ("PLACING", "FROM", "FOR"), required=3)
+
+    def _position(self) -> exp.Expression:
+        # The needle is read below the level of IN, which separates it from the haystack.
+        items = [self.operand()]
+        self.expect("IN")
+        items.append(self.expression())
+        if self.take("FROM"):
+            items.append(self.expression())
+        return exp.Anonymous(this="POSITION", expressions=items)
+
+    @abstractmethod
+    def operand(self) -> exp.Expression: ...
+
+    def _substring(self) -> exp.Expression:
+        return self._worded("SUBSTRING", ("FROM", "FOR"), required=2)
+
+    def _worded(self, name: str, words: tuple[str, ...], required: int) -> exp.Expression:
+        """`f(a WORD b WORD c)`, or the same with commas."""
+        items = [self.expression()]
+        commas = self.at(",")
+        for count, word in enumerate(words, start=2):
+            if count > required and self.at(")"):
+                break
+            self.expect("," if commas else word)
+            items.append(self.expression())
+        return exp.Anonymous(this=name, expressions=items)
+
+    def _row_call(self) -> exp.Expression:
+        items = [self.expression()]
+        while self.take(","):
+            items.append(self.expression())
+        return exp.Anonymous(this="ROW", expressions=items)
+
+    def _option(self, name: str, value: exp.Expression, start: int) -> exp.Expression:
+        return self.put(exp.Kwarg(this=self.put(exp.Var(this=name), start), expression=value), start)
+
+    def _json_exists(self) -> exp.Expression:
+        items = self._json_path()
+        start = self.index
+        word = self.take_any("TRUE", "FALSE", "UNKNOWN", "ERROR")
+        if word:
+            value = self.variable(word)
+            self.expect("ON", "ERROR")
+            items.append(self._option("ON_ERROR", value, start))
+        return exp.Anonymous(this="JSON_EXISTS", expressions=items)
+
+    def _json_path(self) -> list[exp.Expression]:
+        value = self.expression()
+        self.expect(",")
+        return [value, self.expression()]
+
+    def _json_returning(self, items: list[exp.Expression]) -> None:
+        start = self.index
+        if self.take("RETURNING"):
+            items.append(self._option("RETURNING", self.type_tree(), start))
+
+    def _json_value(self) -> exp.Expression:
+        items = self._json_path()
+        self._json_returning(items)
+        self._json_behaviours(items, self._json_value_behaviour)
+        return exp.Anonymous(this="JSON_VALUE", expressions=items)
+
+    def _json_behaviours(self, items: list[exp.Expression],
+                         behaviour: Callable[[], exp.Expression | None]) -> None:
+        """`b ON EMPTY` and `b ON ERROR`, in this order."""
+        allowed = ["EMPTY", "ERROR"]
+        while allowed:
+            start = self.index
+            value = behaviour()
+            if value is None:
+                return
+            self.expect("ON")
+            word = self.expect_any(*allowed)
+            allowed = allowed[allowed.index(word) + 1:]
+            items.append(self._option(f"ON_{word}", value, start))
+
+    def _json_value_behaviour(self) -> exp.Expression | None:
+        if self.take("DEFAULT"):
+            return self.expression()
+        word = self.take_any("NULL", "ERROR")
+        return self.variable(word) if word else None
+
+    def _json_query_behaviour(self) -> exp.Expression | None:
+        start = self.index
+        word = self.take_any("NULL", "ERROR", "EMPTY")
+        if word == "EMPTY":
+            word = f"EMPTY {self.take_any('OBJECT') or self.expect_any('ARRAY', 'OBJECT')}"
+        return self.put(exp.Var(this=word), start) if word else None
+
+    def _json_query(self) -> exp.Expression:
+        items = self._json_path()
+        self._json_returning(items)
+        start = self.index
+        word = self.take_any("WITH", "WITHOUT")
+        if word:
+            how = "WITHOUT"
+            if word == "WITH":
+                how = self.take_any("CONDITIONAL", "UNCONDITIONAL") or "UNCONDITIONAL"
+            self.take("ARRAY")
+            self.expect("WRAPPER")
+            items.append(self._option("WRAPPER", self.put(exp.Var(this=how), start), start))
+        self._json_behaviours(items, self._json_query_behaviour)
+        return exp.Anonymous(this="JSON_QUERY", expressions=items)
+
+    def _json_null_clause(self, items: list[exp.Expression]) -> None:
+        start = self.index
+        if self.at("NULL", "ABSENT") and self.ahead() == "ON":
+            value = self.variable_of("NULL", "ABSENT")
+            self.expect("ON", "NULL")
+            items.append(self._option("ON_NULL", value, start))
+
+    def variable_of(self, *words: str) -> exp.Var:
+        word = self.expect_any(*words)
+        return self.variable(word)
+
+    def _json_pair(self) -> list[exp.Expression]:
+        if self.at("KEY") and self.ahead() not in ("VALUE", ":", "."):
+            self.expect("KEY")
+        key = self.expression()
+        if not self.take(":"):
+            self.expect("VALUE")
+        return [key, self.expression()]
+
+    def _json_object(self) -> exp.Expression:
+        items: list[exp.Expression] = []
+        if not self.at(")") and not self.at_all("NULL", "ON") and not self.at_all("ABSENT", "ON"):
+            items += self._json_pair()
+            while self.take(","):
+                items += self._json_pair()
+        self._json_null_clause(items)
+        return exp.Anonymous(this="JSON_OBJECT", expressions=items)
+
+    def _json_objectagg(self) -> exp.Expression:
+        items = self._json_pair()
+        self._json_null_clause(items)
+        return exp.Anonymous(this="JSON_OBJECTAGG", expressions=items)
+
+    def _json_array(self) -> exp.Expression:
+        items: list[exp.Expression] = []
+        while not self.at(")") and not self.at_all("NULL", "ON") and not self.at_all("ABSENT", "ON"):
+            if items:
+                self.expect(",")
+            items.append(self.expression())
+        self._json_null_clause(items)
+        return exp.Anonymous(this="JSON_ARRAY", expressions=items)
+
+    def _json_arrayagg(self) -> exp.Expression:
+        items = [self.expression()]
+        if self.at("ORDER"):
+            items = [self.order_by(items[0])]
+        self._json_null_clause(items)
+        return exp.Anonymous(this="JSON_ARRAYAGG", expressions=items)
+
+    def _descriptor(self) -> exp.Expression:
+        items = [self.column()]
+        while self.take(","):
+            items.append(self.column())
+        return exp.Anonymous(this="DESCRIPTOR", expressions=items)
+
+
+_SPECIAL: dict[str, Callable[[CallRules], exp.Expression]] = {
+    name.upper(): getattr(CallRules, f"_{name}") for name in (
+        "cast", "try_cast", "extract", "floor", "ceil", "timestampadd", "timestampdiff", "trim", "overlay",
+        "position", "substring", "json_exists", "json_value", "json_query", "json_object", "json_objectagg",
+        "json_array", "json_arrayagg", "descriptor")
+}
+_SPECIAL |= {"CEILING": CallRules._ceil, "ROW": CallRules._row_call}
