@@ -1,9 +1,10 @@
 """Writing files: parts that appear whole, when the epoch that wrote them is committed.
 
-A part is written under a hidden name, `.part-JOB-EPOCH-N.json.inprogress`, made durable by `flush`
-and renamed by `commit`. A job that resumes finds by these names what an epoch left behind: it
-publishes the parts of a committed epoch and removes those of one that was not, so every row is in
-exactly one part.
+A part is written under a hidden name, `.part-JOB-LIFE-EPOCH-N.json.inprogress`, made durable by
+`flush` and renamed by `commit`. A job that resumes finds by these names what an epoch left behind:
+it publishes the parts of a committed epoch and removes those of one that was not, so every row is
+in exactly one part. A job that starts anew where it has published before begins another life, which
+is noted in a hidden file: its first epochs must not overwrite the parts of the earlier one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -98,6 +100,7 @@ class FilesystemSink:
         self._recovers = bool(job)
         self._token = hashlib.blake2b(f"{job}/{name}".encode(), digest_size=6).hexdigest() if job \
             else uuid.uuid4().hex[:12]
+        self._life = 0
         self._epoch = 1
         self._number = 0
         self._staged: list[str] = []
@@ -113,10 +116,13 @@ class FilesystemSink:
             os.makedirs(self._folder, exist_ok=True)
             if self._recovers:
                 self._recover(epoch)
+                self._begin_life(epoch)
 
     def _recover(self, epoch: int) -> None:
         """Publish what a committed epoch left hidden; remove what an uncommitted one wrote."""
-        ours = re.compile(rf"\.part-{self._token}-(\d+)-\d+.*{re.escape(_HIDDEN)}")
+        with contextlib.suppress(FileNotFoundError):
+            self._life = int(Path(self._folder, f".part-{self._token}.life").read_text())
+        ours = re.compile(rf"\.part-{self._token}-{self._life}-(\d+)-\d+.*{re.escape(_HIDDEN)}")
         for name in sorted(os.listdir(self._folder)):
             found = ours.fullmatch(name)
             if found and int(found[1]) <= epoch:
@@ -124,6 +130,22 @@ class FilesystemSink:
             elif found:
                 os.unlink(os.path.join(self._folder, name))
         self._make_durable()
+
+    def _begin_life(self, epoch: int) -> None:
+        """Take new names if nothing is committed and yet there are parts: the state was removed.
+
+        Another sink of the same job finds no parts of the new life, and so joins it.
+        """
+        before = f"part-{self._token}-{self._life}-"
+        if epoch == 0 and any(name.startswith(before) for name in os.listdir(self._folder)):
+            self._life += 1
+            note = Path(self._folder, f".part-{self._token}.life")
+            with open(f"{note}{_HIDDEN}", "w") as file:
+                file.write(str(self._life))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(f"{note}{_HIDDEN}", note)
+            self._make_durable()
 
     def write(self, rows: pa.Table) -> None:
         if not rows.num_rows:
@@ -149,7 +171,8 @@ class FilesystemSink:
     def _start(self) -> None:
         """Begin a part, under a number that no other sink of the job has taken in this epoch."""
         while True:
-            name = f".part-{self._token}-{self._epoch:010d}-{self._number}{self._suffix}{_HIDDEN}"
+            name = (f".part-{self._token}-{self._life}-{self._epoch:010d}-{self._number}"
+                    f"{self._suffix}{_HIDDEN}")
             self._number += 1
             with contextlib.suppress(FileExistsError):
                 self._file = open(os.path.join(self._folder, name), "xb")  # noqa: SIM115

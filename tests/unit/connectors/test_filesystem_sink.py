@@ -99,8 +99,31 @@ def test_a_job_that_resumes_finds_what_it_staged(tmp_path: Path, committed: int,
 
 def test_a_replayed_epoch_overwrites_its_own_part(tmp_path: Path) -> None:
     for text in ("first", "again"):
-        contract.written(sink(tmp_path, job="j"), [lines(text)]).commit(1)
+        contract.written(sink(tmp_path, job="j"), [lines(text)], epoch=4).commit(5)
     assert content(tmp_path) == "again\n"
+
+
+def test_a_job_without_its_state_does_not_overwrite_what_it_published(tmp_path: Path) -> None:
+    for text in ("one", "two", "three"):
+        contract.written(sink(tmp_path, job="j"), [lines(text)]).commit(1)
+    contract.written(sink(tmp_path, job="j"), [lines("four")], epoch=1).close()
+    resumed = contract.written(sink(tmp_path, job="j"), [lines("five")], epoch=2)
+    resumed.commit(3)
+    assert content(tmp_path) == "one\ntwo\nthree\nfour\nfive\n"
+    assert [name.split("-")[2] for name in visible(tmp_path)] == ["0", "1", "2", "2", "2"]
+
+
+def test_sinks_of_one_job_begin_a_life_together(tmp_path: Path) -> None:
+    contract.written(sink(tmp_path, job="j"), [lines("old")]).commit(1)
+    first, second = sink(tmp_path, job="j"), sink(tmp_path, job="j")
+    for made in (first, second):
+        made.open(0, ManualClock())
+    for made, text in ((first, "1"), (second, "2")):
+        made.write(lines(text))
+        made.flush()
+        made.close()
+    sink(tmp_path, job="j").open(1, ManualClock())
+    assert sorted(content(tmp_path).split()) == ["1", "2", "old"]
 
 
 def test_what_was_not_committed_is_dropped(tmp_path: Path) -> None:
