@@ -60,7 +60,16 @@ class Query:
     One thread of its own runs it. It is also a context manager, which stops it.
     """
 
-    def __init__(self, plan: Plan, job: Callable[[Query], Job], clock: Clock, name: str, text: str) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        job: Callable[[Query], Job],
+        clock: Clock,
+        name: str,
+        text: str,
+        *,
+        threaded: bool = True,
+    ) -> None:
         self.schema: Schema = plan.schema
         self.append_only = plan.append_only
         self.name = name
@@ -68,7 +77,8 @@ class Query:
         self._plan = plan
         self._clock = clock
         self._job = job(self)
-        self._results: queue.Queue[object] = queue.Queue(_AHEAD)
+        self._results: queue.Queue[object] = queue.Queue(_AHEAD if threaded else 0)
+        self._opened = False
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._started_s = 0.0
@@ -99,6 +109,39 @@ class Query:
         self._ended_s = self._clock.monotonic_s()
         self.take(_END)
 
+    # Driven by hand, in a session that is not threaded: for tests
+
+    def turn(self) -> bool:
+        """Take what the input has now, on the caller's thread; False when there was nothing."""
+        if not self._opened:
+            self._opened = True
+            self._job.open()
+        return self._job.turn()
+
+    def commit(self) -> None:
+        """End the epoch now."""
+        self._job.commit()
+
+    def close(self) -> None:
+        """Free what `turn` opened, without a commit: as if the process had been killed."""
+        self._job.close()
+
+    @property
+    def finished(self) -> bool:
+        """All input has ended and everything has been emitted."""
+        return self._opened and self._job.finished
+
+    def taken(self) -> list[pa.Table]:
+        """The batches that came since the last call."""
+        found: list[pa.Table] = []
+        while not self._results.empty():
+            item = self._results.get_nowait()
+            if isinstance(item, pa.Table):
+                found.append(item)
+        return found
+
+    # What a job calls
+
     def take(self, item: object) -> None:
         """Called by the job with each batch; blocks while the reader lags, until the query is stopped."""
         while True:
@@ -114,6 +157,8 @@ class Query:
         """Finish the epoch and end; returns when it has ended. What the query raised is left to `wait`."""
         self._stopped.set()
         self._job.stop()
+        if self._opened:
+            self._job.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 

@@ -15,7 +15,7 @@ from streamsql.engine.job import Job
 from streamsql.engine.plan import JobPlan
 from streamsql.engine.side import SideTables
 from streamsql.errors import BindError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
-from streamsql.planner.catalog import Catalog
+from streamsql.planner.catalog import Catalog, TableColumn
 from streamsql.planner.planner import Plan, Planner
 from streamsql.planner.relational import Constant
 from streamsql.session.facts import SETTINGS, CatalogView, Facts, Result
@@ -50,6 +50,7 @@ class Session:
         *,
         state: str | Path | None = None,
         clock: Clock | None = None,
+        threaded: bool = True,
     ) -> None:
         self.settings: dict[str, str] = dict(SETTINGS)
         for key, value in (settings or {}).items():
@@ -57,6 +58,7 @@ class Session:
         if state is not None:
             self.settings["streamsql.state.dir"] = str(state)
         self.clock = clock or SystemClock()
+        self._threaded = threaded
         self.namespace = Namespace()
         self._catalog = Catalog()
         self.sides = SideTables()
@@ -88,6 +90,13 @@ class Session:
     def _adopt(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._facts = Facts(catalog, self.settings)
+
+    def describe(self, name: str) -> tuple[TableColumn, ...]:
+        """The columns of a table. Raises UsageError when there is no such table."""
+        if name not in self._catalog.tables:
+            raise UsageError(f'table "{name}" does not exist',
+                             hint=did_you_mean(name, self._catalog.tables, "Tables"))
+        return self._catalog.tables[name].columns
 
     @property
     def planner(self) -> Planner:
@@ -242,10 +251,11 @@ class Session:
                 sides=self.sides,
                 take=query.take,
                 state=state,
+                threaded=self._threaded,
                 threads=int(self.settings["streamsql.threads"]),
             )
 
-        query = Query(plan, job, self.clock, name, text)
+        query = Query(plan, job, self.clock, name, text, threaded=self._threaded)
         self.queries.append(query)
         return query
 

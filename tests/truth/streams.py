@@ -1,0 +1,203 @@
+"""Runs a streaming case of `tests/truth/streams` through the public API; STREAMS.md says what a case is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+import streamsql
+from streamsql.core.types import DataType
+
+Case = Mapping[str, Any]
+
+
+def run(case: Case, *, whole: bool) -> None:
+    """Raises AssertionError when the answer differs. whole: tables in one batch, not row by row.
+
+    A case whose answer depends on the order of its tables keeps that order, in batches as long as
+    the order allows.
+    """
+    if case["error"] is not None:
+        _refused(case, whole)
+        return
+    outputs = _outputs(case, whole)
+    expected = ({name: o["final"] for name, o in case["outputs"].items()} if case.get("inserts")
+                else {"": case["final"]})
+    for name, rows in expected.items():
+        want, got = sorted(map(_text, rows)), sorted(map(_text, outputs[name]))
+        assert want == got, _difference(name, want, got)
+
+
+def _refused(case: Case, whole: bool) -> None:
+    try:
+        _outputs(case, whole)
+    except streamsql.InternalError as error:
+        raise AssertionError(f"an internal error instead of a refusal: {error}") from error
+    except streamsql.StreamSQLError as error:
+        if "is not built" in str(error):
+            raise AssertionError(f"not built: {error}") from error
+        return
+    raise AssertionError(f"accepted, but Flink says: {case['error']['message'][:120]}")
+
+
+def _outputs(case: Case, whole: bool) -> dict[str, list[list[Any]]]:
+    """The rows left, by sink; '' is the query's own."""
+    with streamsql.Session(case["settings"], threaded=False) as session:
+        for statement in case["ddl"]:
+            list(session.execute(_with_connector(statement, case)))
+        types = {name: [c.type for c in session.describe(name)] for name in (case.get("sinks") or {})}
+        text = ";\n".join(case["inserts"]) if case.get("inserts") else case["query"]
+        query = next(iter(r.query for r in session.execute(text) if r.query is not None))
+        query.turn()
+        for name, rows in _portions(case, whole):
+            session.memory(name).append(_table(session, name, rows), diff=[d for d, _ in rows])
+            while query.turn():
+                pass
+        for name in case["inputs"]:
+            session.memory(name).end()
+        while not query.finished:
+            query.turn()
+        if case.get("inserts"):
+            return {name: _applied(session.memory(name).take(), types[name]) for name in types}
+        return {"": _applied(query.taken(), [c.type for c in query.schema])}
+
+
+def _with_connector(statement: str, case: Case) -> str:
+    """The table, in memory: an input (a changelog if the case says so), or a sink."""
+    if not statement.lstrip().upper().startswith("CREATE TABLE"):
+        return statement
+    name = statement.split()[2].strip("`")
+    given = case["inputs"].get(name, {})
+    mode = given.get("changelog_mode", "all") if given.get("changelog") else "append"
+    mode = {"upsert": "upsert", "all": "all"}.get((case.get("sinks") or {}).get(name, ""), mode)
+    return f"{statement} WITH ('connector' = 'memory', 'changelog-mode' = '{mode}')"
+
+
+def _portions(case: Case, whole: bool) -> Iterator[tuple[str, list[tuple[int, Any]]]]:
+    """(table, rows with +1 or -1) in the order in which they are handed over."""
+    rows = {name: [_change(r, given["changelog"]) for r in given["rows"]] for name, given in case["inputs"].items()}
+    order = case["order"] or [name for name in rows for _ in rows[name]]
+    if whole and not case["order_dependent"]:
+        yield from ((name, found) for name, found in rows.items() if found)
+        return
+    at = dict.fromkeys(rows, 0)
+    portion: list[tuple[int, Any]] = []
+    for i, name in enumerate(order):
+        portion.append(rows[name][at[name]])
+        at[name] += 1
+        if not whole or i + 1 == len(order) or order[i + 1] != name:
+            yield name, portion
+            portion = []
+
+
+def _change(row: Any, changelog: bool) -> tuple[int, Any]:
+    if not changelog:
+        return 1, row
+    return (1 if row["op"] in ("+I", "+U") else -1), row["row"]
+
+
+def _table(session: streamsql.Session, name: str, rows: Sequence[tuple[int, Any]]) -> pa.Table:
+    columns = [c for c in session.describe(name) if c.kind == "physical"]
+    return pa.table({c.name: pa.array([value(row.get(c.name), c.type) for _, row in rows], c.type.arrow_type())
+                     for c in columns})
+
+
+def value(given: Any, type_: DataType) -> Any:
+    """A value of the files as the Python value that Arrow takes for its type."""
+    if given is None:
+        return None
+    match type_.root:
+        case "TIMESTAMP" | "TIMESTAMP_LTZ":
+            return dt.datetime.fromisoformat(given.replace("Z", "+00:00"))
+        case "DATE":
+            return dt.date.fromisoformat(given)
+        case "TIME":
+            return dt.time.fromisoformat(given)
+        case "DECIMAL":
+            return Decimal(given)
+        case "FLOAT" | "DOUBLE":
+            return float(given)
+        case "BINARY" | "VARBINARY":
+            return bytes.fromhex(given)
+        case "ARRAY":
+            return [value(v, type_.children[0]) for v in given]
+        case "MAP":
+            pairs = given.items() if isinstance(given, dict) else given
+            return [(value(k, type_.children[0]), value(v, type_.children[1])) for k, v in pairs]
+        case "ROW":
+            fields = given.values() if isinstance(given, dict) else given
+            return dict(zip(type_.names, (value(v, t) for v, t in zip(fields, type_.children, strict=True)),
+                            strict=True))
+    return given
+
+
+def _applied(batches: Sequence[pa.Table], types: Sequence[DataType]) -> list[list[Any]]:
+    """The changes applied, rows as the files write them."""
+    left: dict[str, tuple[int, list[Any]]] = {}
+    for batch in batches:
+        diffs = batch["$diff"].to_pylist() if "$diff" in batch.column_names else [1] * batch.num_rows
+        columns = [c for n, c in zip(batch.column_names, batch.columns, strict=True) if not n.startswith("$")]
+        for diff, row in zip(diffs, zip(*(c.to_pylist() for c in columns), strict=True), strict=True):
+            shown = [show(v, t) for v, t in zip(row, types, strict=True)]
+            count, _ = left.get(_text(shown), (0, shown))
+            left[_text(shown)] = (count + diff, shown)
+    negative = [row for count, row in left.values() if count < 0]
+    assert not negative, f"rows taken back that never came: {negative[:3]}"
+    return [row for count, row in left.values() for _ in range(count)]
+
+
+def show(given: Any, type_: DataType) -> Any:
+    """A Python value of a result as the files write it."""
+    if given is None:
+        return None
+    match type_.root:
+        case "TIMESTAMP":
+            return _iso(given)
+        case "TIMESTAMP_LTZ":
+            return _iso(given.astimezone(dt.UTC).replace(tzinfo=None)) + "Z"
+        case "DATE":
+            return given.isoformat()
+        case "TIME":
+            return given.isoformat()
+        case "DECIMAL":
+            return f"{given:f}"
+        case "FLOAT" | "DOUBLE":
+            return given if given == given and abs(given) != float("inf") else _special(given)
+        case "BINARY" | "VARBINARY":
+            return given.hex()
+        case "ARRAY":
+            return [show(v, type_.children[0]) for v in given]
+        case "MAP":
+            return sorted(([show(k, type_.children[0]), show(v, type_.children[1])] for k, v in given), key=_text)
+        case "MULTISET":
+            return sorted(([show(k, type_.children[0]), v] for k, v in given), key=_text)
+        case "ROW":
+            return [show(v, t) for v, t in zip(given.values(), type_.children, strict=True)]
+    return given
+
+
+def _special(number: float) -> str:
+    return "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"
+
+
+def _iso(moment: dt.datetime) -> str:
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    us = moment.microsecond
+    return text if not us else f"{text}.{us // 1000:03d}" if us % 1000 == 0 else f"{text}.{us:06d}"
+
+
+def _text(row: Any) -> str:
+    return json.dumps(row, ensure_ascii=False)
+
+
+def _difference(name: str, want: Sequence[str], got: Sequence[str]) -> str:
+    missing = [w for w in want if w not in got][:5]
+    extra = [g for g in got if g not in want][:5]
+    label = f"sink {name}: " if name else ""
+    return f"{label}expected {len(want)} rows, got {len(got)}; missing {missing}; not expected {extra}"
+
