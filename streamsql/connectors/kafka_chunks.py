@@ -1,23 +1,27 @@
 """From the client's Message objects to Arrow columns.
 
-The only place that touches every record in Python: one list comprehension for each column in use,
-over the messages of one pull, while they are in the processor's cache.
+The only place that touches every record in Python: one `map` of a method for each column in use, over
+the messages of one pull, while they are in the processor's cache. Measured a record: a method mapped
+21-25 ns, called in a comprehension 27-29 ns; `np.fromiter` saves 15 ns over a list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Message
 
 from streamsql.connectors.kafka_options import METADATA
 from streamsql.core.connector import KEY, VALUE
 
 META = "$meta."
+_TOPIC = "$topic"
+_ERROR, _PARTITION, _OFFSET = Message.error, Message.partition, Message.offset
 _TIMESTAMP_TYPES = pa.array(["NoTimestampType", "CreateTime", "LogAppendTime"])
 """By the client's number, in Java's spelling."""
 
@@ -55,10 +59,8 @@ class Records:
     """Columns of the records taken since the last `flush`."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._value = VALUE in keys
-        self._key = KEY in keys
         self._meta = [key.removeprefix(META) for key in keys if key.startswith(META)]
-        self._timestamp = "timestamp" in self._meta or "timestamp-type" in self._meta
+        self._extracts = {key: _EXTRACTS[key] for key in keys if key in _EXTRACTS}
         self._topics: list[str] = []
         self._split_of: dict[str, Int32s] = {}
         self.ends: list[tuple[str, int, int]] = []
@@ -67,6 +69,8 @@ class Records:
     def topics_changed(self, index: Mapping[tuple[str, int], int]) -> None:
         """`index` names the splits of all partitions that a record may be of."""
         self._topics = sorted({topic for topic, _ in index})
+        if len(self._topics) > 1:
+            self._extracts[_TOPIC] = _topic_names
         for topic in self._topics:
             numbers = {partition: i for (t, partition), i in index.items() if t == topic}
             table = np.full(max(numbers) + 1, -1, dtype=np.int32)
@@ -77,36 +81,22 @@ class Records:
     def _clear(self) -> None:
         self.count = 0
         self.bytes = 0
-        self._values: list[bytes | None] = []
-        self._keys: list[bytes | None] = []
-        self._partitions: list[int | None] = []
-        self._offsets: list[int | None] = []
-        self._names: list[str | None] = []
-        self._stamps: list[tuple[int, int]] = []
-        self._headers: list[Any] = []
-        self._epochs: list[int | None] = []
+        self._partitions: list[Int32s] = []
+        self._offsets: list[Int64s] = []
+        self._columns: dict[str, list[Any]] = {}
 
     def take(self, messages: list[Message]) -> bool:
         """Add messages; False, and none added, when one of them is an event or an error."""
-        if any([m.error() for m in messages]):  # noqa: C419 - a list is twice as fast as a generator here
+        if any(map(_ERROR, messages)):
             return False
-        values = [m.value() for m in messages]
-        if self._value:
-            self._values += values
-        self._partitions += [m.partition() for m in messages]
-        self._offsets += [m.offset() for m in messages]
-        self.count += len(messages)
-        self.bytes += sum([len(v) for v in values if v])
-        if self._key:
-            self._keys += [m.key() for m in messages]
-        if len(self._topics) > 1:
-            self._names += [m.topic() for m in messages]
-        if self._timestamp:
-            self._stamps += [m.timestamp() for m in messages]
-        if "headers" in self._meta:
-            self._headers += [m.headers() for m in messages]
-        if "leader-epoch" in self._meta:
-            self._epochs += [m.leader_epoch() for m in messages]
+        count = len(messages)
+        self._partitions.append(np.fromiter(map(_PARTITION, messages), np.int32, count))
+        self._offsets.append(np.fromiter(map(_OFFSET, messages), np.int64, count))
+        for name, extract in self._extracts.items():
+            column = extract(messages)
+            self.bytes += column.nbytes
+            self._columns.setdefault(name, []).append(column)
+        self.count += count
         return True
 
     def ended(self, message: Message) -> None:
@@ -122,11 +112,11 @@ class Records:
         ends, self.ends = self.ends, []
         if not self.count:
             return None, ends
-        partition = np.array(self._partitions, dtype=np.int32)
-        offset = np.array(self._offsets, dtype=np.int64)
-        names = pa.array(self._names).dictionary_encode() if len(self._topics) > 1 else None
-        table, split = self._table(partition, offset, names), self._split(partition, names)
-        taken = Taken(table, split, offset, self.bytes)
+        partition, offset = np.concatenate(self._partitions), np.concatenate(self._offsets)
+        topic = self._columns.pop(_TOPIC, None)
+        names = pa.concat_arrays(topic).dictionary_encode() if topic is not None else None
+        table = self._table(partition, offset, names)
+        taken = Taken(table, self._split(partition, names), offset, _payload_bytes(table))
         self._clear()
         return taken, ends
 
@@ -141,33 +131,50 @@ class Records:
         return split
 
     def _table(self, partition: Int32s, offset: Int64s, names: pa.DictionaryArray | None) -> pa.Table:
-        values = pa.array(self._values, pa.binary()) if self._value else pa.nulls(self.count, pa.binary())
-        columns = {VALUE: values}
-        if self._key:
-            columns[KEY] = pa.array(self._keys, pa.binary())
-        for key in self._meta:
-            columns[META + key] = self._metadata(key, partition, offset, names)
-        return pa.table(columns)
+        columns = {name: pa.concat_arrays(parts) for name, parts in self._columns.items()}
+        if VALUE not in columns:
+            columns[VALUE] = pa.nulls(self.count, pa.binary())
+        if "partition" in self._meta:
+            columns[META + "partition"] = pa.array(partition)
+        if "offset" in self._meta:
+            columns[META + "offset"] = pa.array(offset)
+        if "topic" in self._meta:
+            columns[META + "topic"] = pa.array(np.full(self.count, self._topics[0], dtype=object)) \
+                if names is None else names.cast(pa.string())
+        return pa.table({name: columns[name] for name in (VALUE, KEY, *(META + m for m in self._meta))
+                         if name in columns})
 
-    def _metadata(self, key: str, partition: Int32s, offset: Int64s,
-                  names: pa.DictionaryArray | None) -> pa.Array:
-        match key:
-            case "partition":
-                return pa.array(partition)
-            case "offset":
-                return pa.array(offset)
-            case "topic":
-                if names is None:
-                    return pa.repeat(self._topics[0], self.count)
-                return names.cast(pa.string())
-            case "timestamp":
-                micros = np.array([ms for _, ms in self._stamps], dtype=np.int64) * 1000
-                return pa.array(micros).cast(METADATA[key].type.arrow_type())
-            case "timestamp-type":
-                return _TIMESTAMP_TYPES.take(pa.array([kind for kind, _ in self._stamps], pa.int32()))
-            case "leader-epoch":
-                return pa.array(self._epochs, pa.int32())
-            case _:
-                # A map has a key once: of a repeated header the last counts, as in Flink.
-                maps = [list(dict(headers).items()) if headers else [] for headers in self._headers]
-                return pa.array(maps, METADATA["headers"].type.arrow_type())
+
+def _payload_bytes(table: pa.Table) -> int:
+    return sum(pc.sum(pc.binary_length(table[name])).as_py() or 0
+               for name in (VALUE, KEY) if name in table.column_names)
+
+
+def _timestamps(messages: list[Message]) -> pa.Array:
+    millis = np.fromiter([ms for _, ms in map(Message.timestamp, messages)], np.int64, len(messages))
+    return pa.array(millis * 1000).cast(METADATA["timestamp"].type.arrow_type())
+
+
+def _timestamp_types(messages: list[Message]) -> pa.Array:
+    return _TIMESTAMP_TYPES.take(pa.array([kind for kind, _ in map(Message.timestamp, messages)], pa.int32()))
+
+
+def _headers(messages: list[Message]) -> pa.Array:
+    """A map has a key once: of a repeated header the last counts, as in Flink."""
+    maps = [list(dict(headers).items()) if headers else [] for headers in map(Message.headers, messages)]
+    return pa.array(maps, METADATA["headers"].type.arrow_type())
+
+
+_EXTRACTS: dict[str, Callable[[list[Message]], pa.Array]] = {
+    VALUE: lambda messages: pa.array(list(map(Message.value, messages)), pa.binary()),
+    KEY: lambda messages: pa.array(list(map(Message.key, messages)), pa.binary()),
+    META + "timestamp": _timestamps,
+    META + "timestamp-type": _timestamp_types,
+    META + "headers": _headers,
+    META + "leader-epoch": lambda messages: pa.array(list(map(Message.leader_epoch, messages)), pa.int32()),
+}
+"""Column → how it is taken from messages; what partition, offset and topic say is known besides."""
+
+
+def _topic_names(messages: list[Message]) -> pa.Array:
+    return pa.array(list(map(Message.topic, messages)), pa.string())

@@ -7,6 +7,7 @@ the connection (10 s unless 'properties.default.api.timeout.ms' says otherwise).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,9 +21,9 @@ from streamsql.errors import ConnectorError
 Client = Consumer | Producer
 
 log = logging.getLogger("streamsql.kafka")
-_library_log = logging.getLogger("streamsql.kafka.librdkafka")
+library_log = logging.getLogger("streamsql.kafka.librdkafka")
 # librdkafka repeats in its log what error callbacks report; those reach `log` as fields.
-_library_log.setLevel(logging.ERROR)
+library_log.setLevel(logging.ERROR)
 
 _REFUSED = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL,
             KafkaError.UNSUPPORTED_SASL_MECHANISM, KafkaError.ILLEGAL_SASL_STATE)
@@ -66,6 +67,9 @@ def failure(doing: str, connection: Connection, error: KafkaError | KafkaExcepti
                           hint=hint or _HINTS.get(inner.code()))
 
 
+_DURATION = re.compile(r" \(after \d+ms in state .*?\)")
+
+
 class Watch:
     """What the threads of a client report: trouble that is retried, and what cannot be.
 
@@ -81,7 +85,7 @@ class Watch:
         if error.code() in _REFUSED or error.fatal():
             self._refused = error
         elif error.code() != KafkaError._ALL_BROKERS_DOWN or self.trouble is None:
-            self.trouble = error.str()
+            self.trouble = _DURATION.sub("", error.str())
             log.warning("kafka connection trouble, retried",
                         extra={"server": self._connection.servers, "reason": self.trouble})
 
@@ -103,7 +107,7 @@ def config(connection: Connection, watch: Watch, ours: dict[str, Any],
         ours = {**ours, "fetch.wait.max.ms": 10} if "fetch.queue.backoff.ms" in ours else ours
         servers = kafka_mock.broker(servers).bootstrap
     return {"client.id": "streamsql", **ours, **connection.properties.client, **forced,
-            "bootstrap.servers": servers, "error_cb": watch.on_error, "logger": _library_log}
+            "bootstrap.servers": servers, "error_cb": watch.on_error, "logger": library_log}
 
 
 def made(make: Callable[[dict[str, Any]], Any], settings: dict[str, Any], connection: Connection) -> Any:

@@ -18,17 +18,17 @@ Partition = tuple[str, int]
 
 
 def resolve_starts(consumer: Consumer, settings: ReadSettings, found: Sequence[Partition],
-                   known: Mapping[Partition, int], *, discovered: bool = False) -> dict[Partition, int]:
+                   known: Mapping[Partition, int]) -> dict[Partition, int]:
     """The first offset to read of each partition: the stored one, or what the start mode says.
 
-    A partition discovered during a run starts at its first record. Raises: ConnectorError when
-    an offset is not (or no longer) in the log and nothing says where to go on.
+    Raises: ConnectorError when an offset is not (or no longer) in the log and nothing says where
+    to go on.
     """
     connection, mode = settings.connection, settings.start.mode
     earliest = offsets_at(consumer, connection, found, EARLIEST)
     latest = offsets_at(consumer, connection, found, LATEST)
     new = [p for p in found if p not in known]
-    if discovered or mode == "earliest-offset":
+    if mode == "earliest-offset":
         starts = {p: earliest[p] for p in new}
     elif mode == "latest-offset":
         starts = {p: latest[p] for p in new}

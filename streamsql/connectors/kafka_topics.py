@@ -7,6 +7,7 @@ whole timeout, so its topics are created by a call of the library.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -14,7 +15,7 @@ from confluent_kafka.admin._metadata import ClusterMetadata, TopicMetadata
 from confluent_kafka.cimpl import NewTopic as AdminTopic
 
 from streamsql.connectors import kafka_mock
-from streamsql.connectors.kafka_client import Client, Watch, failure, metadata, reason_of
+from streamsql.connectors.kafka_client import Client, Watch, failure, library_log, metadata, reason_of
 from streamsql.connectors.kafka_options import Connection, NewTopic, ReadSettings, WriteSettings
 from streamsql.errors import ConnectorError, did_you_mean
 
@@ -96,7 +97,9 @@ def create(names: Iterable[str], new: NewTopic, connection: Connection, known: C
     if new.replication is not None and new.replication > len(known.brokers):
         raise ConnectorError(f"'sink.topic.replication-factor'='{new.replication}' needs as many brokers, "
                              f"and {connection} has {len(known.brokers)}", hint="Write a smaller number.")
-    admin = AdminClient({**_admin_settings(connection), "bootstrap.servers": connection.servers})
+    settings: dict[str, Any] = {**_admin_settings(connection), "bootstrap.servers": connection.servers,
+                                "logger": library_log}
+    admin = AdminClient(settings)
     asked = [AdminTopic(name, num_partitions=new.partitions or -1, replication_factor=new.replication or -1,
                         config=dict(new.config)) for name in names]
     patience_s = connection.properties.patience_ms / 1000

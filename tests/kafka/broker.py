@@ -10,6 +10,7 @@ import base64
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -190,6 +191,8 @@ class Broker:
 
 
 def main() -> int:
+    """Run one until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Broker() as broker:
             print(broker.bootstrap, flush=True)
