@@ -1,9 +1,11 @@
 """streamsql: streaming SQL over Kafka in one Python process.
 
-    with streamsql.connect() as session:
-        for change in session.sql("SELECT 1 AS one"):
-            print(change.kind, change.row)
+with streamsql.connect() as session:
+    for change in session.sql("SELECT 1 AS one"):
+        print(change.kind, change.row)
 """
+
+from typing import TYPE_CHECKING, Any
 
 from streamsql.errors import (
     BindError,
@@ -18,7 +20,9 @@ from streamsql.errors import (
     StreamSQLError,
     UsageError,
 )
-from streamsql.session import Change, Query, QueryStatistics, Result, Session, connect
+
+if TYPE_CHECKING:
+    from streamsql.session import Change, Query, QueryStatistics, Result, Session, connect
 
 __all__ = [
     "BindError",
@@ -39,3 +43,13 @@ __all__ = [
     "UsageError",
     "connect",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The session and all below it are imported when they are first asked for: a connector's module
+    or `--version` need neither DuckDB nor sqlglot."""
+    if name in __all__:
+        from streamsql import session
+
+        return getattr(session, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
