@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from streamsql.sql.canonical import canonical
+from streamsql.sql.dialect import StreamSQL
 from streamsql.sql.lexer import is_complete, split
 from streamsql.sql.literals import interval_type, interval_value
 from streamsql.sql.script import parse
@@ -11,5 +13,5 @@ from streamsql.sql.spans import span_of
 from streamsql.sql.tree import WindowTable
 from streamsql.sql.types import data_type, parse_type
 
-__all__ = ["WindowTable", "data_type", "exp", "interval_type", "interval_value", "is_complete", "parse", "parse_type",
+__all__ = ["StreamSQL", "WindowTable", "canonical", "data_type", "exp", "interval_type", "interval_value", "is_complete", "parse", "parse_type",
            "span_of", "split"]

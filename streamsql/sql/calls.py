@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from sqlglot import exp
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from streamsql.sql.functions import TIME_UNITS
 from streamsql.sql.types import TypeRules
@@ -317,8 +317,9 @@ class CallRules(TypeRules):
         self._json_behaviours(items, self._json_value_behaviour)
         return exp.Anonymous(this="JSON_VALUE", expressions=items)
 
-    def _json_behaviours(self, items: list[exp.Expression],
-                         behaviour: Callable[[], exp.Expression | None]) -> None:
+    def _json_behaviours(
+        self, items: list[exp.Expression], behaviour: Callable[[], exp.Expression | None]
+    ) -> None:
         """`b ON EMPTY` and `b ON ERROR`, in this order."""
         allowed = ["EMPTY", "ERROR"]
         while allowed:
@@ -328,7 +329,7 @@ class CallRules(TypeRules):
                 return
             self.expect("ON")
             word = self.expect_any(*allowed)
-            allowed = allowed[allowed.index(word) + 1:]
+            allowed = allowed[allowed.index(word) + 1 :]
             items.append(self._option(f"ON_{word}", value, start))
 
     def _json_value_behaviour(self) -> exp.Expression | None:
@@ -416,9 +417,27 @@ class CallRules(TypeRules):
 
 
 _SPECIAL: dict[str, Callable[[CallRules], exp.Expression]] = {
-    name.upper(): getattr(CallRules, f"_{name}") for name in (
-        "cast", "try_cast", "extract", "floor", "ceil", "timestampadd", "timestampdiff", "trim", "overlay",
-        "position", "substring", "json_exists", "json_value", "json_query", "json_object", "json_objectagg",
-        "json_array", "json_arrayagg", "descriptor")
+    name.upper(): getattr(CallRules, f"_{name}")
+    for name in (
+        "cast",
+        "try_cast",
+        "extract",
+        "floor",
+        "ceil",
+        "timestampadd",
+        "timestampdiff",
+        "trim",
+        "overlay",
+        "position",
+        "substring",
+        "json_exists",
+        "json_value",
+        "json_query",
+        "json_object",
+        "json_objectagg",
+        "json_array",
+        "json_arrayagg",
+        "descriptor",
+    )
 }
 _SPECIAL |= {"CEILING": CallRules._ceil, "ROW": CallRules._row_call}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NoReturn, TypeVar
 
 from sqlglot import exp
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from streamsql.errors import ParseError, Source, Span
 from streamsql.sql.keywords import RESERVED
@@ -20,9 +20,15 @@ from streamsql.sql.statements import Name
 Tree = TypeVar("Tree", bound=exp.Expr)
 
 _KINDS = {
-    TokenType.STRING: "'", TokenType.IDENTIFIER: "`", TokenType.NUMBER: "0", TokenType.HEX_STRING: "X'",
-    TokenType.UNICODE_STRING: "U&'", TokenType.NATIONAL_STRING: "N'", TokenType.RAW_STRING: "$$",
-    TokenType.HINT: "/*+", TokenType.NEQ: "<>",
+    TokenType.STRING: "'",
+    TokenType.IDENTIFIER: "`",
+    TokenType.NUMBER: "0",
+    TokenType.HEX_STRING: "X'",
+    TokenType.UNICODE_STRING: "U&'",
+    TokenType.NATIONAL_STRING: "N'",
+    TokenType.RAW_STRING: "$$",
+    TokenType.HINT: "/*+",
+    TokenType.NEQ: "<>",
 }
 
 
@@ -110,8 +116,11 @@ class Cursor:
 
     def double_quoted(self) -> NoReturn:
         text = self.token.text
-        self.fail("double quotes mean nothing in Flink SQL", self.here(),
-                  hint=f"write '{text}' for a string, or `{text}` for a name")
+        self.fail(
+            "double quotes mean nothing in Flink SQL",
+            self.here(),
+            hint=f"write '{text}' for a string, or `{text}` for a name",
+        )
 
     def here(self) -> Span:
         """The range of the next token."""
@@ -124,12 +133,12 @@ class Cursor:
         return Span(self.tokens[start].start, last.end + 1)
 
     def text(self, span: Span) -> str:
-        return self.source.text[span.start:span.end]
+        return self.source.text[span.start : span.end]
 
     def hint_tokens(self) -> list[Token]:
         """The tokens inside the hint that comes next, at their places in the source."""
         span = self.here()
-        inside = self.source.text[span.start + 3:span.end - 2]
+        inside = self.source.text[span.start + 3 : span.end - 2]
         return tokenize(Source(" " * (span.start + 3) + inside, self.source.origin))
 
     def put(self, tree: Tree, start: int) -> Tree:
@@ -147,11 +156,16 @@ class Cursor:
         token = self.token
         if not self.at_name():
             reserved = self.kind in RESERVED
-            hint = f'"{token.text}" is a reserved word: write `{token.text}` to use it as a name' if reserved else None
+            hint = (
+                f'"{token.text}" is a reserved word: write `{token.text}` to use it as a name'
+                if reserved
+                else None
+            )
             self.unexpected(what, hint=hint)
         self.index += 1
-        return self.put(exp.Identifier(this=token.text, quoted=token.token_type == TokenType.IDENTIFIER),
-                        self.index - 1)
+        return self.put(
+            exp.Identifier(this=token.text, quoted=token.token_type == TokenType.IDENTIFIER), self.index - 1
+        )
 
     def name(self, what: str = "a name") -> Name:
         """A name of one part."""

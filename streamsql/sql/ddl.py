@@ -20,9 +20,19 @@ from streamsql.sql.statements import (
     WatermarkDef,
 )
 
-_LIKE_WHAT = ("ALL", "CONSTRAINTS", "GENERATED", "METADATA", "OPTIONS", "PARTITIONS", "WATERMARKS", "DISTRIBUTION")
+_LIKE_WHAT = (
+    "ALL",
+    "CONSTRAINTS",
+    "GENERATED",
+    "METADATA",
+    "OPTIONS",
+    "PARTITIONS",
+    "WATERMARKS",
+    "DISTRIBUTION",
+)
 _NOT_CREATED = {
-    "CATALOG": "tables are created without a catalog", "DATABASE": "tables are created without a database",
+    "CATALOG": "tables are created without a catalog",
+    "DATABASE": "tables are created without a database",
     "MODEL": "call a Python function: CREATE FUNCTION f AS 'module.f' LANGUAGE PYTHON",
     "MATERIALIZED": "write CREATE TABLE … WITH (…) AS SELECT, or CREATE VIEW",
     "CONNECTION": "give the options of the connection in CREATE TABLE",
@@ -41,8 +51,11 @@ class DefinitionRules(QueryRules):
         if temporary and self.at("SYSTEM"):
             self.fail("there are no system functions", self.here(), hint="write CREATE TEMPORARY FUNCTION")
         if self.kind in _NOT_CREATED:
-            self.fail(f"CREATE {self.kind} is not supported", self.since_with_here(start),
-                      hint=_NOT_CREATED[self.kind])
+            self.fail(
+                f"CREATE {self.kind} is not supported",
+                self.since_with_here(start),
+                hint=_NOT_CREATED[self.kind],
+            )
         word = self.expect_any("TABLE", "VIEW", "FUNCTION", "STREAM", "SOURCE", "SINK")
         exists = self.take("IF", "NOT", "EXISTS")
         if word == "FUNCTION":
@@ -66,8 +79,9 @@ class DefinitionRules(QueryRules):
         self.expect("AS")
         query = self.query()
         self.no_emit("a view", "say it where the view is used")
-        return CreateView(self.source, self.since(start), name, columns, query, temporary, exists, or_replace,
-                          comment)
+        return CreateView(
+            self.source, self.since(start), name, columns, query, temporary, exists, or_replace, comment
+        )
 
     def no_emit(self, where: str, hint: str) -> None:
         if self.at_clause():
@@ -89,9 +103,12 @@ class DefinitionRules(QueryRules):
             if language != "PYTHON":
                 self.fail(f"functions in {language} are not supported", here, hint="write LANGUAGE PYTHON")
         if self.at("USING"):
-            self.fail("USING JAR is not supported", self.here(), hint="install the module in Python's environment")
-        return CreateFunction(self.source, self.since(start), name, target, body, language, temporary, exists,
-                              or_replace)
+            self.fail(
+                "USING JAR is not supported", self.here(), hint="install the module in Python's environment"
+            )
+        return CreateFunction(
+            self.source, self.since(start), name, target, body, language, temporary, exists, or_replace
+        )
 
     # Tables.
 
@@ -116,8 +133,11 @@ class DefinitionRules(QueryRules):
     def _table_clause(self, table: CreateTable) -> CreateTable:
         word = self.kind
         if word == "DISTRIBUTED":
-            self.fail("DISTRIBUTED is not supported", self.here(),
-                      hint="the connector partitions rows; with kafka say 'sink.partitioner'")
+            self.fail(
+                "DISTRIBUTED is not supported",
+                self.here(),
+                hint="the connector partitions rows; with kafka say 'sink.partitioner'",
+            )
         if word == "FORMAT":
             return self.format_clause(table)
         self.index += 1
@@ -128,7 +148,9 @@ class DefinitionRules(QueryRules):
             return replace(table, partitioned_by=self.names())
         if word == "WITH":
             if table.options:
-                self.fail("WITH stands twice", self.since(self.index - 1), hint="write all options in one WITH (…)")
+                self.fail(
+                    "WITH stands twice", self.since(self.index - 1), hint="write all options in one WITH (…)"
+                )
             return replace(table, options=self.options())
         if word == "LIKE":
             return replace(table, like=self._like())
@@ -158,7 +180,9 @@ class DefinitionRules(QueryRules):
 
     def _key(self, table: CreateTable, key: tuple[Name, ...]) -> CreateTable:
         if table.primary_key:
-            self.fail("a table has one primary key", key[0].span, hint="write PRIMARY KEY (a, b) NOT ENFORCED")
+            self.fail(
+                "a table has one primary key", key[0].span, hint="write PRIMARY KEY (a, b) NOT ENFORCED"
+            )
         return replace(table, primary_key=key)
 
     def _column_definition(self) -> tuple[ColumnDef, bool]:
@@ -178,7 +202,9 @@ class DefinitionRules(QueryRules):
             if self.take("NOT", "NULL") and column.type is not None:
                 column = replace(column, type=column.type.not_null())
         if self.at("DEFAULT", "REFERENCES", "CHECK", "UNIQUE"):
-            self.fail(f"a column has no {self.kind}", self.here(), hint="constraints are not enforced; filter rows")
+            self.fail(
+                f"a column has no {self.kind}", self.here(), hint="constraints are not enforced; filter rows"
+            )
         if self.take("COMMENT"):
             column = replace(column, comment=self.string())
         return column, key
@@ -207,16 +233,22 @@ class DefinitionRules(QueryRules):
     def _not_enforced(self, start: int) -> None:
         if self.take("NOT", "ENFORCED"):
             return
-        self.fail("a primary key is not enforced", self.since(start),
-                  hint="write PRIMARY KEY (…) NOT ENFORCED: streamsql trusts the data to have distinct keys")
+        self.fail(
+            "a primary key is not enforced",
+            self.since(start),
+            hint="write PRIMARY KEY (…) NOT ENFORCED: streamsql trusts the data to have distinct keys",
+        )
 
     def _watermark(self) -> WatermarkDef:
         start = self.index
         self.expect("WATERMARK", "FOR")
         column = self.identifier("a time column")
         if self.at("."):
-            self.fail("a watermark is for a column of the table", self.here(),
-                      hint="declare the field as a column: ts AS r.ts")
+            self.fail(
+                "a watermark is for a column of the table",
+                self.here(),
+                hint="declare the field as a column: ts AS r.ts",
+            )
         self.expect("AS")
         expression = self.expression()
         return WatermarkDef(column.name, expression, self.since(start))
@@ -227,7 +259,10 @@ class DefinitionRules(QueryRules):
             return LikeClause(table)
         choices: list[tuple[Literal["including", "excluding", "overwriting"], str]] = []
         hows: dict[str, Literal["including", "excluding", "overwriting"]] = {
-            "INCLUDING": "including", "EXCLUDING": "excluding", "OVERWRITING": "overwriting"}
+            "INCLUDING": "including",
+            "EXCLUDING": "excluding",
+            "OVERWRITING": "overwriting",
+        }
         while not self.at(")"):
             how = self.expect_any(*hows)
             choices.append((hows[how], self.expect_any(*_LIKE_WHAT).lower()))
@@ -290,7 +325,9 @@ class DefinitionRules(QueryRules):
         return Drop(self.source, self.since(start), kinds.get(word, "TABLE"), name, exists, temporary)
 
     def _not_dropped(self) -> NoReturn:
-        self.fail(f"DROP {self.kind} is not supported", self.here(), hint="tables, views and functions are dropped")
+        self.fail(
+            f"DROP {self.kind} is not supported", self.here(), hint="tables, views and functions are dropped"
+        )
 
 
 def _kafka_style(table: CreateTable) -> bool:

@@ -1,7 +1,7 @@
 """Expressions: from tokens to the trees that `functions.py` describes.
 
 One method a level of precedence, weakest first, as in Calcite: OR · AND · NOT · IS · comparison ·
-BETWEEN IN LIKE · `+ -` · `* / % ||` · unary sign · `.` `[]` `::` · primary.
+BETWEEN IN LIKE · `+ -` · `* / % ||` · unary sign · `.` `[]` · primary.
 """
 
 from __future__ import annotations
@@ -10,18 +10,24 @@ import re
 from collections.abc import Callable
 
 from sqlglot import exp
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from streamsql.sql.calls import CallRules
 from streamsql.sql.functions import NILADIC
 from streamsql.sql.keywords import NOT_FUNCTIONS, RESERVED
+from streamsql.sql.types import UNITS
 
-_COMPARISONS: dict[str, type[exp.Binary]] = {
-    "=": exp.EQ, "<>": exp.NEQ, "<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE,
+_COMPARISONS: dict[str, type[exp.Expression]] = {
+    "=": exp.EQ,
+    "<>": exp.NEQ,
+    "<": exp.LT,
+    "<=": exp.LTE,
+    ">": exp.GT,
+    ">=": exp.GTE,
 }
-_SUMS: dict[str, type[exp.Binary]] = {"+": exp.Add, "-": exp.Sub}
-_PRODUCTS: dict[str, type[exp.Binary]] = {"*": exp.Mul, "/": exp.Div, "%": exp.Mod, "||": exp.DPipe}
-_PATTERNS: dict[str, type[exp.Binary]] = {"LIKE": exp.Like, "ILIKE": exp.ILike, "SIMILAR": exp.SimilarTo}
+_SUMS: dict[str, type[exp.Expression]] = {"+": exp.Add, "-": exp.Sub}
+_PRODUCTS: dict[str, type[exp.Expression]] = {"*": exp.Mul, "/": exp.Div, "%": exp.Mod, "||": exp.DPipe}
+_PATTERNS: dict[str, type[exp.Expression]] = {"LIKE": exp.Like, "ILIKE": exp.ILike, "SIMILAR": exp.SimilarTo}
 _QUERY_WORDS = ("SELECT", "WITH", "VALUES")
 
 
@@ -40,8 +46,9 @@ class ExpressionRules(CallRules):
             return self.put(exp.Not(this=self._not()), start)
         return self._is()
 
-    def _left_to_right(self, operand: Callable[[], exp.Expression],
-                       operators: dict[str, type[exp.Binary]]) -> exp.Expression:
+    def _left_to_right(
+        self, operand: Callable[[], exp.Expression], operators: dict[str, type[exp.Expression]]
+    ) -> exp.Expression:
         start = self.index
         left = operand()
         while word := self.take_any(*operators):
@@ -79,6 +86,8 @@ class ExpressionRules(CallRules):
         start = self.index
         left = self._predicate()
         while self.at(*_COMPARISONS, "OVERLAPS"):
+            if self.text(self.here()) == "!=":
+                self.fail('"!=" is not Flink SQL', self.here(), hint='write "<>"')
             operator = self.expect_any(*_COMPARISONS, "OVERLAPS")
             if operator == "OVERLAPS":
                 left = self.put(exp.Overlaps(this=left, expression=self._predicate()), start)
@@ -108,7 +117,8 @@ class ExpressionRules(CallRules):
         start = self.index
         left = self._sum()
         while self.at("BETWEEN", "IN", *_PATTERNS) or (
-                self.at("NOT") and self.ahead() in ("BETWEEN", "IN", *_PATTERNS)):
+            self.at("NOT") and self.ahead() in ("BETWEEN", "IN", *_PATTERNS)
+        ):
             negated = self.take("NOT")
             word = self.expect_any("BETWEEN", "IN", *_PATTERNS)
             if word == "BETWEEN":
@@ -174,8 +184,8 @@ class ExpressionRules(CallRules):
                 tree = exp.Bracket(this=tree, expressions=[item])
             elif self.take("."):
                 tree = exp.Dot(this=tree, expression=self.identifier("a field name"))
-            elif self.take("::"):
-                tree = exp.Cast(this=tree, to=self.type_tree())
+            elif self.at("::"):
+                self.fail('"::" is not Flink SQL', self.here(), hint="write CAST(value AS type)")
             else:
                 return tree
             tree = self.put(tree, start)
@@ -208,7 +218,9 @@ class ExpressionRules(CallRules):
 
     def _no_operand(self) -> exp.Expression:
         if self.at("?", "@", ":", "$"):
-            self.fail("parameters are not supported", self.here(), hint='write the value, or "${name}" in a script')
+            self.fail(
+                "parameters are not supported", self.here(), hint='write the value, or "${name}" in a script'
+            )
         if self.kind in RESERVED:
             self.identifier("an expression")
         self.unexpected("an expression")
@@ -243,11 +255,6 @@ class ExpressionRules(CallRules):
     def _number(self) -> exp.Expression:
         token = self.token
         self.index += 1
-        if not re.fullmatch(r"\d+(\.\d*)?([eE][+-]?\d+)?", token.text):
-            self.fail(f'"{token.text}" is no number', self.since(self.index - 1))
-        if self.token.start == token.end + 1 and self.token.token_type == TokenType.VAR:
-            self.fail(f'"{token.text}{self.token.text}" is neither a number nor a name', self.since(self.index - 1),
-                      hint="a name that begins with a digit is written in backticks")
         return exp.Literal.number(token.text)
 
     def _unicode_string(self) -> exp.Expression:
@@ -312,7 +319,9 @@ class ExpressionRules(CallRules):
             return self.subquery()
         self.expect("(")
         items = [self.expression()]
-        if isinstance(items[0], exp.Subquery) and self.at("UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT"):
+        if isinstance(items[0], exp.Subquery) and self.at(
+            "UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT"
+        ):
             self.index = start
             return self.subquery()
         while self.take(","):
@@ -320,7 +329,15 @@ class ExpressionRules(CallRules):
         self.expect(")")
         if len(items) > 1:
             return self.put(exp.Anonymous(this="ROW", expressions=items), start)
-        return self.put(exp.Paren(this=items[0]), start)
+        return self._time_difference(self.put(exp.Paren(this=items[0]), start), start)
+
+    def _time_difference(self, tree: exp.Paren, start: int) -> exp.Expression:
+        """`(a - b) DAY`: the interval between two times, in a unit."""
+        if not isinstance(tree.this, exp.Sub) or self.kind not in UNITS or self.at_name():
+            return tree
+        at = self.index
+        unit = self.put(exp.Var(this=self.interval_unit()), at)
+        return self.put(exp.Interval(this=tree, unit=unit), start)
 
     def column(self) -> exp.Expression:
         """`a`, `t.a`, … to four parts, or `t.*`; the fields beyond are Dot."""

@@ -14,10 +14,20 @@ from streamsql.sql.spans import place_all
 from streamsql.sql.statements import CreateTable, OptionDef, WatermarkDef
 
 _KSQL_OPTIONS = {
-    "kafka_topic": "topic", "value_format": "value.format", "key_format": "key.format", "format": "format",
-    "partitions": "sink.partitions", "bootstrap_servers": "properties.bootstrap.servers",
+    "kafka_topic": "topic",
+    "value_format": "value.format",
+    "key_format": "key.format",
+    "format": "format",
+    "partitions": "sink.partitions",
+    "bootstrap_servers": "properties.bootstrap.servers",
 }
-_KSQL_FORMATS = {"json": "json", "delimited": "csv", "avro": "avro-confluent", "kafka": "raw", "json_sr": "json"}
+_KSQL_FORMATS = {
+    "json": "json",
+    "delimited": "csv",
+    "avro": "avro-confluent",
+    "kafka": "raw",
+    "json_sr": "json",
+}
 _RISINGWAVE_OPTIONS = {"properties.bootstrap.server": "properties.bootstrap.servers"}
 _RISINGWAVE_MODES = {"earliest": "earliest-offset", "latest": "latest-offset"}
 
@@ -31,8 +41,11 @@ class ForeignRules(DefinitionRules):
             self.index += 2
             return True
         if self.at("KEY"):
-            self.fail("KEY is not supported", self.here(),
-                      hint="name the key in WITH: 'key.format' = 'raw', 'key.fields' = 'id'")
+            self.fail(
+                "KEY is not supported",
+                self.here(),
+                hint="name the key in WITH: 'key.format' = 'raw', 'key.fields' = 'id'",
+            )
         return super().inline_key()
 
     foreign_table = False
@@ -40,7 +53,11 @@ class ForeignRules(DefinitionRules):
     def foreign(self, table: CreateTable, word: str) -> CreateTable:
         if any(o.key.lower() == "kafka_topic" for o in table.options):
             return self._ksql(table, word)
-        return replace(table, options=tuple(self._risingwave(o) for o in table.options)) if word != "STREAM" else table
+        return (
+            replace(table, options=tuple(self._risingwave(o) for o in table.options))
+            if word != "STREAM"
+            else table
+        )
 
     def _ksql(self, table: CreateTable, word: str) -> CreateTable:
         span = table.options[0].key_span
@@ -59,14 +76,19 @@ class ForeignRules(DefinitionRules):
 
     def _timestamp(self, table: CreateTable, option: OptionDef) -> CreateTable:
         if option.key.lower() == "timestamp_format":
-            self.fail("timestamp_format is not supported", option.key_span,
-                      hint="compute the time: ts AS TO_TIMESTAMP(s, 'yyyy-MM-dd'), WATERMARK FOR ts AS ts")
+            self.fail(
+                "timestamp_format is not supported",
+                option.key_span,
+                hint="compute the time: ts AS TO_TIMESTAMP(s, 'yyyy-MM-dd'), WATERMARK FOR ts AS ts",
+            )
         column = place_all(exp.Column(this=exp.to_identifier(option.value)), option.value_span)
         return replace(table, watermark=WatermarkDef(option.value, column, option.value_span))
 
     def _risingwave(self, option: OptionDef) -> OptionDef:
         key = _RISINGWAVE_OPTIONS.get(option.key, option.key)
-        value = _RISINGWAVE_MODES.get(option.value, option.value) if key == "scan.startup.mode" else option.value
+        value = (
+            _RISINGWAVE_MODES.get(option.value, option.value) if key == "scan.startup.mode" else option.value
+        )
         return replace(option, key=key, value=value)
 
     def format_clause(self, table: CreateTable) -> CreateTable:
@@ -88,4 +110,3 @@ class ForeignRules(DefinitionRules):
         formats = [OptionDef(k, coding, span, span) for k in ("key.format", "value.format")]
         given = [replace(o, key=f"value.{o.key}") for o in given]
         return replace(table, options=(*options, *formats, *given))
-

@@ -72,6 +72,7 @@ start_side and end_side are 'PRECEDING' or 'FOLLOWING' (absent with CURRENT ROW)
 `Introducer(this=Var('DATE'/'TIME'/'TIMESTAMP'), expression=Literal)` for `DATE '2024-01-01'`;
 `Interval(this=Literal string, unit=Var('DAY TO SECOND'))`, the unit with its precisions as written,
 `Var('DAY(3) TO SECOND(2)')`: use `streamsql.sql.interval_type` and `interval_value`. `INTERVAL -'1' DAY` is Neg.
+`(a - b) DAY`, the time between a and b, is `Interval(this=Paren(Sub(a, b)), unit=Var('DAY'))`.
 
 **Queries**: `Select` (`with_ distinct expressions from_ joins where group having order limit offset`), `Union`,
 `Intersect`, `Except` (`this expression distinct`; `distinct=False` is ALL; `order limit offset with_`), `Values`
@@ -81,9 +82,8 @@ start_side and end_side are 'PRECEDING' or 'FOLLOWING' (absent with CURRENT ROW)
 [PropertyEQ(Literal, Literal)…])]`; `version=Version(this='SYSTEM_TIME', kind='AS OF', expression=x)` for
 FOR SYSTEM_TIME AS OF x), `Subquery` (`this` a query, `alias`), `Values`, `WindowTable`,
 `Unnest(expressions, alias, offset=True for WITH ORDINALITY)`, `Lateral(this=Subquery or Anonymous, alias)`,
-a parenthesised join as `Paren(this=relation)` whose relation holds `joins`, and `Table.args['pattern']` a
-`MatchRecognize`. `Join`: side '' LEFT RIGHT FULL; kind '' INNER CROSS; method '' NATURAL ASOF; `on`; `using`.
-`Window TVFs` are `WindowTable` (tree.py).
+`WindowTable` and `MatchTable` (tree.py). `Join`: side None LEFT RIGHT FULL; kind None INNER CROSS; method None
+NATURAL; `on`; `using`; a comma is a CROSS JOIN. Joins nest to the left only.
 """  # noqa: E501
 
 from __future__ import annotations

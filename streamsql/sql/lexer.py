@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from sqlglot import tokens
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from streamsql.errors import ParseError, Source, Span
 
@@ -28,20 +28,28 @@ class Tokenizer(tokens.Tokenizer):
     HEX_STRINGS = [("X'", "'"), ("x'", "'")]  # noqa: RUF012
     UNICODE_STRINGS = [("U&'", "'"), ("u&'", "'")]  # noqa: RUF012
     RAW_STRINGS = [("$$", "$$")]  # noqa: RUF012
+    COMMENTS = ["--", "//", ("/*", "*/")]  # noqa: RUF012
     SINGLE_TOKENS = {**tokens.Tokenizer.SINGLE_TOKENS, "$": TokenType.DOLLAR}  # noqa: RUF012
     VAR_SINGLE_TOKENS = {"$"}  # noqa: RUF012
     NESTED_COMMENTS = False
     COMMANDS: set[TokenType] = set()  # noqa: RUF012
     TOKENS_PRECEDING_HINT = set(TokenType)
     KEYWORDS = {  # noqa: RUF012
-        "/*+": TokenType.HINT, "::": TokenType.DCOLON, "||": TokenType.DPIPE, ">=": TokenType.GTE,
-        "<=": TokenType.LTE, "<>": TokenType.NEQ, "!=": TokenType.NEQ, "=>": TokenType.FARROW,
-        "->": TokenType.ARROW, ":=": TokenType.COLON_EQ,
+        "/*+": TokenType.HINT,
+        "::": TokenType.DCOLON,
+        "||": TokenType.DPIPE,
+        ">=": TokenType.GTE,
+        "<=": TokenType.LTE,
+        "<>": TokenType.NEQ,
+        "!=": TokenType.NEQ,
+        "=>": TokenType.FARROW,
+        "->": TokenType.ARROW,
+        ":=": TokenType.COLON_EQ,
     }
 
 
 _PIECE = re.compile(
-    r"""(?P<comment>--[^\n]*|/\*.*?(?:\*/|(?P<open_comment>\Z)))
+    r"""(?P<comment>(?:--|//)[^\n]*|/\*.*?(?:\*/|(?P<open_comment>\Z)))
       | (?P<text>'(?:[^']|'')*(?:'|(?P<open_text>\Z)))
       | (?P<quoted>`(?:[^`]|``)*(?:`|(?P<open_quoted>\Z)))
       | (?P<double>"(?:[^"]|"")*(?:"|(?P<open_double>\Z)))
@@ -68,10 +76,23 @@ def tokenize(source: Source) -> list[Token]:
                 span = Span(piece.start(), piece.start() + 1)
                 raise ParseError(f"unterminated {what}", span, source=source, hint=hint)
     try:
-        return Tokenizer().tokenize(source.text)
+        return [part for token in Tokenizer().tokenize(source.text) for part in _parts(token)]
     except TokenError as error:
         span = _bad_literal(source.text)
-        raise ParseError("malformed literal", span, source=source, hint="X'…' takes hexadecimal digits") from error
+        raise ParseError(
+            "malformed literal", span, source=source, hint="X'…' takes hexadecimal digits"
+        ) from error
+
+
+def _parts(token: Token) -> list[Token]:
+    """`1e` is the number 1 and the name e, as in Flink; sqlglot reads one number without digits."""
+    if token.token_type != TokenType.NUMBER or token.text[-1] not in "eE":
+        return [token]
+    last = token.end
+    return [
+        Token(token.token_type, token.text[:-1], token.line, token.col - 1, token.start, last - 1),
+        Token(TokenType.VAR, token.text[-1], token.line, token.col, last, last, token.comments),
+    ]
 
 
 def _bad_literal(text: str) -> Span:
@@ -87,13 +108,15 @@ def split(text: str) -> list[str]:
     ends = [*_ends(text)]
     starts = [0, *ends]
     parts = [text[a:b] for a, b in zip(starts, [*ends, len(text)], strict=True)]
-    return [p.strip() for p in parts if any(m.lastgroup not in ("space", "comment") for m in _PIECE.finditer(p))]
+    return [
+        p.strip() for p in parts if any(m.lastgroup not in ("space", "comment") for m in _PIECE.finditer(p))
+    ]
 
 
 def is_complete(text: str) -> bool:
     """Whether the shell may run `text`: blank, or its last statement ends with `;`."""
     ends = [*_ends(text)]
-    rest = text[ends[-1] if ends else 0:]
+    rest = text[ends[-1] if ends else 0 :]
     return all(m["space"] or (m["comment"] and m["open_comment"] is None) for m in _PIECE.finditer(rest))
 
 

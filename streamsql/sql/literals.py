@@ -12,8 +12,16 @@ from streamsql.errors import SQLTypeError
 from streamsql.sql.spans import span_of
 from streamsql.sql.types import interval_type_of
 
-_SIZES = {"YEAR": 12, "QUARTER": 3, "MONTH": 1, "WEEK": 604_800_000_000, "DAY": 86_400_000_000,
-          "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
+_SIZES = {
+    "YEAR": 12,
+    "QUARTER": 3,
+    "MONTH": 1,
+    "WEEK": 604_800_000_000,
+    "DAY": 86_400_000_000,
+    "HOUR": 3_600_000_000,
+    "MINUTE": 60_000_000,
+    "SECOND": 1_000_000,
+}
 _LIMITS = {"MONTH": 11, "HOUR": 23, "MINUTE": 59, "SECOND": 59}
 _SEQUENCE = ("DAY", "HOUR", "MINUTE", "SECOND")
 
@@ -30,19 +38,27 @@ def interval_value(tree: exp.Expr) -> int:
         return -interval_value(tree.this)
     if isinstance(tree, exp.Paren):
         return interval_value(tree.this)
-    if not isinstance(tree, exp.Interval):
+    if not isinstance(tree, exp.Interval) or not isinstance(tree.this, exp.Literal):
         raise SQLTypeError("expected an interval literal", span_of(tree), hint="write INTERVAL '1' MINUTE")
     text, unit = tree.this.name, re.sub(r"\([^)]*\)", "", tree.args["unit"].name)
     value = _value(text.strip(), unit)
     if value is None:
-        raise SQLTypeError(f"'{text}' is no interval {unit}", span_of(tree),
-                           hint=f"an example: INTERVAL '{_EXAMPLES[unit]}' {unit}")
+        raise SQLTypeError(
+            f"'{text}' is no interval {unit}",
+            span_of(tree),
+            hint=f"an example: INTERVAL '{_EXAMPLES[unit]}' {unit}",
+        )
     return value
 
 
 _EXAMPLES = {
-    **{unit: "1" for unit in _SIZES}, "YEAR TO MONTH": "1-2", "DAY TO HOUR": "1 02", "DAY TO MINUTE": "1 02:03",
-    "DAY TO SECOND": "1 02:03:04.5", "HOUR TO MINUTE": "02:03", "HOUR TO SECOND": "02:03:04.5",
+    **dict.fromkeys(_SIZES, "1"),
+    "YEAR TO MONTH": "1-2",
+    "DAY TO HOUR": "1 02",
+    "DAY TO MINUTE": "1 02:03",
+    "DAY TO SECOND": "1 02:03:04.5",
+    "HOUR TO MINUTE": "02:03",
+    "HOUR TO SECOND": "02:03:04.5",
     "MINUTE TO SECOND": "03:04.5",
 }
 
@@ -57,7 +73,7 @@ def _value(text: str, unit: str) -> int | None:
     if first == "YEAR":
         names, pattern = ["YEAR", "MONTH"], r"(\d+)-(\d+)"
     else:
-        names = [*_SEQUENCE[_SEQUENCE.index(first):_SEQUENCE.index(last) + 1]]
+        names = [*_SEQUENCE[_SEQUENCE.index(first) : _SEQUENCE.index(last) + 1]]
         parts = [r"(\d+(?:\.\d*)?)" if n == "SECOND" else r"(\d+)" for n in names]
         pattern = parts[0] + (" +" if first == "DAY" else ":") + ":".join(parts[1:])
     found = re.fullmatch(pattern, body)

@@ -9,7 +9,9 @@ from streamsql.sql import sugar
 from streamsql.sql.relations import RelationRules
 
 _SET_OPERATIONS: dict[str, type[exp.SetOperation]] = {
-    "UNION": exp.Union, "EXCEPT": exp.Except, "MINUS": exp.Except, "INTERSECT": exp.Intersect,
+    "UNION": exp.Union,
+    "EXCEPT": exp.Except,
+    "INTERSECT": exp.Intersect,
 }
 
 
@@ -22,8 +24,13 @@ class QueryRules(RelationRules):
         query = self._modified(self._set_expression())
         if common is not None:
             if query.args.get("with_") or isinstance(query, exp.Values):
-                query = self.put(exp.Select(expressions=[self.put(exp.Star(), start)],
-                                            from_=exp.From(this=exp.Subquery(this=query))), start)
+                query = self.put(
+                    exp.Select(
+                        expressions=[self.put(exp.Star(), start)],
+                        from_=exp.From(this=exp.Subquery(this=query)),
+                    ),
+                    start,
+                )
             query.set("with_", common)
         return self.put(query, start)
 
@@ -32,7 +39,9 @@ class QueryRules(RelationRules):
         if not self.take("WITH"):
             return None
         if self.at("RECURSIVE"):
-            self.fail("WITH RECURSIVE is not supported", self.here(), hint="write the query without recursion")
+            self.fail(
+                "WITH RECURSIVE is not supported", self.here(), hint="write the query without recursion"
+            )
         tables = [self._common_table()]
         while self.take(","):
             tables.append(self._common_table())
@@ -58,8 +67,10 @@ class QueryRules(RelationRules):
         """UNION and EXCEPT from left to right; INTERSECT binds tighter."""
         start = self.index
         left = self._intersection()
-        while self.at("UNION", "EXCEPT", "MINUS"):
+        while self.at("UNION", "EXCEPT"):
             left = self.put(self._set_operation(left, self._intersection), start)
+        if self.at("MINUS"):
+            self.fail("MINUS is not Flink SQL", self.here(), hint="write EXCEPT")
         return left
 
     def _intersection(self) -> exp.Expression:
@@ -73,8 +84,11 @@ class QueryRules(RelationRules):
         node = _SET_OPERATIONS[self.expect_any(*_SET_OPERATIONS)]
         every = self.take_any("ALL", "DISTINCT") == "ALL"
         if self.at("BY", "CORRESPONDING"):
-            self.fail("a set operation matches columns by position", self.here(),
-                      hint="list the columns of both sides in one order")
+            self.fail(
+                "a set operation matches columns by position",
+                self.here(),
+                hint="list the columns of both sides in one order",
+            )
         assert callable(operand)
         right = operand()
         return node(this=left, expression=right, distinct=not every)
@@ -162,7 +176,7 @@ class QueryRules(RelationRules):
         self.take_any("ROW", "ROWS")
         return self.put(tree, start)
 
-    def _count(self) -> exp.Literal:
+    def _count(self) -> exp.Expression:
         start = self.index
         return self.put(exp.Literal.number(str(self.integer())), start)
 
@@ -170,10 +184,15 @@ class QueryRules(RelationRules):
         start = self.index
         self.expect("SELECT")
         if self.at("/*+"):
-            self.fail("hints of a query are not supported", self.here(),
-                      hint="hints stand after a table: t /*+ OPTIONS('key' = 'value') */")
+            self.fail(
+                "hints of a query are not supported",
+                self.here(),
+                hint="hints stand after a table: t /*+ OPTIONS('key' = 'value') */",
+            )
         if self.at("STREAM") and self.ahead() not in (",", "FROM"):
-            self.fail("SELECT STREAM is not Flink SQL", self.here(), hint="every query is a stream: write SELECT")
+            self.fail(
+                "SELECT STREAM is not Flink SQL", self.here(), hint="every query is a stream: write SELECT"
+            )
         select = exp.Select()
         if self.take_any("DISTINCT", "ALL") == "DISTINCT":
             select.set("distinct", self.put(exp.Distinct(), self.index - 1))
@@ -183,7 +202,11 @@ class QueryRules(RelationRules):
         select.set("expressions", items)
         if self.at("FROM"):
             self.relation_list(select)
-        self._clauses(select)
+            self._clauses(select)
+        elif self.at("WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY"):
+            self.unexpected(
+                '"FROM"', hint=f"{self.kind} needs a FROM; a SELECT without one is a row of constants"
+            )
         return self._rewritten(self.put(select, start), start)
 
     def _item(self) -> exp.Expression:
@@ -240,7 +263,9 @@ class QueryRules(RelationRules):
             return [self._grouping()]
         if self.at_all("(", ")"):
             self.index += 2
-            return [self.put(exp.GroupingSets(expressions=[self.put(exp.Tuple(expressions=[]), start)]), start)]
+            return [
+                self.put(exp.GroupingSets(expressions=[self.put(exp.Tuple(expressions=[]), start)]), start)
+            ]
         value = self.expression()
         if isinstance(value, exp.Anonymous) and value.this == "ROW" and self.kinds[start] == "(":
             return list(value.expressions)
@@ -302,9 +327,11 @@ class QueryRules(RelationRules):
             alias = window.args.get("alias")
             if alias is not None:
                 start = alias.meta["start"]
-                self.fail(f'window "{alias.name}" does not exist',
-                          Span(start, alias.meta["end"] + 1),
-                          hint="define it after HAVING: WINDOW name AS (PARTITION BY … ORDER BY …)")
+                self.fail(
+                    f'window "{alias.name}" does not exist',
+                    Span(start, alias.meta["end"] + 1),
+                    hint="define it after HAVING: WINDOW name AS (PARTITION BY … ORDER BY …)",
+                )
 
 
 def _own_windows(select: exp.Select) -> list[exp.Window]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from streamsql.sql.expressions import ExpressionRules
-from streamsql.sql.tree import WindowTable
+from streamsql.sql.tree import MatchTable, WindowTable
 
 WINDOW_FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "TUMBLE": (("size",), ("size", "offset")),
@@ -48,25 +48,38 @@ class RelationRules(ExpressionRules):
     def _join(self) -> exp.Join | None:
         start = self.index
         if self.at("ASOF"):
-            self.fail("ASOF JOIN is not supported", self.here(),
-                      hint="join with FOR SYSTEM_TIME AS OF the time of the left row")
+            self.fail(
+                "ASOF JOIN is not supported",
+                self.here(),
+                hint="join with FOR SYSTEM_TIME AS OF the time of the left row",
+            )
         natural = self.take("NATURAL")
         word = self.take_any("INNER", "LEFT", "RIGHT", "FULL", "CROSS")
         side, kind = (word, "") if word in ("LEFT", "RIGHT", "FULL") else ("", word)
         if side:
             self.take("OUTER")
         if side and self.at("SEMI", "ANTI"):
-            self.fail(f"{side} {self.kind} JOIN is not supported", self.here(),
-                      hint="write WHERE [NOT] EXISTS (SELECT …) or [NOT] IN")
+            self.fail(
+                f"{side} {self.kind} JOIN is not supported",
+                self.here(),
+                hint="write WHERE [NOT] EXISTS (SELECT …) or [NOT] IN",
+            )
         if word or natural:
             self.expect("JOIN")
         elif not self.take("JOIN"):
             return None
-        join = exp.Join(this=self._right_side(), side=side or None, kind=kind or None,
-                        method="NATURAL" if natural else None)
+        join = exp.Join(
+            this=self._right_side(),
+            side=side or None,
+            kind=kind or None,
+            method="NATURAL" if natural else None,
+        )
         if self.at("WITHIN"):
-            self.fail("a join has no WITHIN", self.here(),
-                      hint="bound the times in ON: a.ts BETWEEN b.ts - INTERVAL '5' MINUTE AND b.ts")
+            self.fail(
+                "a join has no WITHIN",
+                self.here(),
+                hint="bound the times in ON: a.ts BETWEEN b.ts - INTERVAL '5' MINUTE AND b.ts",
+            )
         self._condition(join, natural or kind == "CROSS")
         return self.put(join, start)
 
@@ -78,8 +91,11 @@ class RelationRules(ExpressionRules):
         relation, joins = self._joined()
         self.expect(")")
         if joins:
-            self.fail("a join inside the right side of a join is not supported", self.since(start),
-                      hint="join the tables from left to right, or join with (SELECT … FROM …)")
+            self.fail(
+                "a join inside the right side of a join is not supported",
+                self.since(start),
+                hint="join the tables from left to right, or join with (SELECT … FROM …)",
+            )
         return relation
 
     def _condition(self, join: exp.Join, unconditional: bool) -> None:
@@ -100,7 +116,7 @@ class RelationRules(ExpressionRules):
         """One relation with its alias."""
         start = self.index
         relation = self._relation()
-        self._match_recognize(relation)
+        relation = self._match_recognize(relation)
         if relation.args.get("alias") is None:
             self.alias(relation)
         if isinstance(relation, exp.Table) and relation.args.get("version") is None and self.at("FOR"):
@@ -273,8 +289,11 @@ class RelationRules(ExpressionRules):
         if not self.at("PARTITION"):
             return
         if tree.args["function"] != "SESSION":
-            self.fail(f"{tree.args['function']} has no PARTITION BY", self.here(),
-                      hint="group by the key beside window_start and window_end")
+            self.fail(
+                f"{tree.args['function']} has no PARTITION BY",
+                self.here(),
+                hint="group by the key beside window_start and window_end",
+            )
         self.expect("PARTITION", "BY")
         bracket = self.take("(")
         keys = [self.column()]
@@ -299,10 +318,84 @@ class RelationRules(ExpressionRules):
             return column
         return self.column()
 
-    def _match_recognize(self, relation: exp.Expression) -> None:
-        if self.at("MATCH_RECOGNIZE"):
-            self.fail("MATCH_RECOGNIZE is not supported", self.here(),
-                      hint="number the rows with ROW_NUMBER() or join the table with itself on its times")
+    # MATCH_RECOGNIZE.
+
+    def _match_recognize(self, relation: exp.Expression) -> exp.Expression:
+        """The relation, inside of MATCH_RECOGNIZE if that comes."""
+        if not self.take("MATCH_RECOGNIZE"):
+            return relation
+        self.expect("(")
+        tree = MatchTable(this=relation)
+        if self.take("PARTITION", "BY"):
+            tree.set("partition_by", self._columns_of())
+        if self.at("ORDER"):
+            tree.set("order", self.order_by())
+        if self.take("MEASURES"):
+            tree.set("measures", self._aliased_list())
+        tree.set("rows", self._words(("ONE", "ROW", "PER", "MATCH"), ("ALL", "ROWS", "PER", "MATCH")))
+        tree.set("after", self._after_match())
+        self.expect("PATTERN", "(")
+        tree.set("pattern", self._pattern_text())
+        if self.take("WITHIN"):
+            tree.set("within", self.expression())
+        self.expect("DEFINE")
+        tree.set("define", self._definitions())
+        self.expect(")")
+        return tree
+
+    def _columns_of(self) -> list[exp.Expression]:
+        columns = [self.column()]
+        while self.take(","):
+            columns.append(self.column())
+        return columns
+
+    def _aliased_list(self) -> list[exp.Expression]:
+        """`expression AS name, …`."""
+        found: list[exp.Expression] = []
+        while not found or self.take(","):
+            start = self.index
+            self.take_any("FINAL", "RUNNING")
+            value = self.expression()
+            self.expect("AS")
+            found.append(self.put(exp.Alias(this=value, alias=self.identifier("a measure")), start))
+        return found
+
+    def _definitions(self) -> list[exp.Expression]:
+        """`variable AS condition, …`."""
+        found: list[exp.Expression] = []
+        while not found or self.take(","):
+            start = self.index
+            name = self.identifier("a pattern variable")
+            self.expect("AS")
+            found.append(self.put(exp.Alias(this=self.expression(), alias=name), start))
+        return found
+
+    def _words(self, *choices: tuple[str, ...]) -> str | None:
+        for words in choices:
+            if self.take(*words):
+                return " ".join(words)
+        return None
+
+    def _after_match(self) -> str | None:
+        start = self.index
+        if not self.take("AFTER", "MATCH", "SKIP"):
+            return None
+        if not self._words(("PAST", "LAST", "ROW"), ("TO", "NEXT", "ROW")):
+            self.expect("TO")
+            self.take_any("FIRST", "LAST")
+            self.identifier("a pattern variable")
+        return self.text(self.since(start))
+
+    def _pattern_text(self) -> str:
+        """The pattern up to its closing parenthesis, which is consumed."""
+        start, depth = self.index, 1
+        while True:
+            if not (self.at("(", ")", "+", "*", "?", "|", "{", "}", ",", "0") or self.at_name()):
+                self.unexpected("a pattern variable")
+            depth += self.at("(") - self.at(")")
+            self.index += 1
+            if not depth:
+                return self.source.text[self.tokens[start].start : self.tokens[self.index - 1].start].strip()
 
 
 def _shape(name: str) -> str:

@@ -53,11 +53,16 @@ class ScriptRules(ForeignRules):
         if self.kind in _QUERY_WORDS:
             return self._select_statement()
         if self.kind in UNSUPPORTED:
-            self.fail(f"{UNSUPPORTED[self.kind][0]} is not supported", self.here(), hint=UNSUPPORTED[self.kind][1])
+            self.fail(
+                f"{UNSUPPORTED[self.kind][0]} is not supported", self.here(), hint=UNSUPPORTED[self.kind][1]
+            )
         words = [*_STATEMENTS, "SELECT", "WITH", "VALUES"]
         near = nearest(self.token.text, words)
-        self.fail(f"expected a statement but found {self.found()}", self.here(),
-                  hint=f'did you mean "{near}"?' if near else f"statements begin with {', '.join(sorted(words))}")
+        self.fail(
+            f"expected a statement but found {self.found()}",
+            self.here(),
+            hint=f'did you mean "{near}"?' if near else f"statements begin with {', '.join(sorted(words))}",
+        )
 
     def _select_statement(self) -> Select:
         start = self.index
@@ -79,9 +84,14 @@ class ScriptRules(ForeignRules):
         if not self.at("INTERVAL"):
             self.unexpected('"INTERVAL"')
         interval = self.expression()
-        if not isinstance(interval, exp.Interval) or interval_type_of(interval.args["unit"].name).root.endswith("MONTH"):
-            self.fail("EMIT EVERY takes an interval of days to seconds", self.since(start),
-                      hint="write EMIT EVERY INTERVAL '5' SECOND")
+        if not isinstance(interval, exp.Interval) or interval_type_of(
+            interval.args["unit"].name
+        ).root.endswith("MONTH"):
+            self.fail(
+                "EMIT EVERY takes an interval of days to seconds",
+                self.since(start),
+                hint="write EMIT EVERY INTERVAL '5' SECOND",
+            )
         every_ms = interval_value(interval) // 1000
         if every_ms <= 0:
             self.fail("EMIT EVERY takes a positive interval", self.since(start))
@@ -93,8 +103,11 @@ class ScriptRules(ForeignRules):
         if isinstance(made, CreateTable) and made.query is not None and self.at_clause():
             word = self._emit()[0]
             if word != "changes":
-                self.fail("a table that is created from a query has no EMIT", self.since(start),
-                          hint="create the table, then INSERT INTO it SELECT … EMIT …")
+                self.fail(
+                    "a table that is created from a query has no EMIT",
+                    self.since(start),
+                    hint="create the table, then INSERT INTO it SELECT … EMIT …",
+                )
             made = replace(made, span=self.since(start))
         return made
 
@@ -114,13 +127,17 @@ class ScriptRules(ForeignRules):
             self.unexpected("a query", hint="write INSERT INTO t SELECT …, or VALUES (…)")
         query = self.query()
         emit, every_ms = self._emit()
-        return Insert(self.source, self.since(start), name, columns, query, overwrite, options, emit, every_ms)
+        return Insert(
+            self.source, self.since(start), name, columns, query, overwrite, options, emit, every_ms
+        )
 
     def _hint_options(self) -> tuple[OptionDef, ...]:
         if not self.at("/*+"):
             return ()
         pairs = self.options_hint().expressions
-        return tuple(OptionDef(p.this.name, p.expression.name, _placed(p.this), _placed(p.expression)) for p in pairs)
+        return tuple(
+            OptionDef(p.this.name, p.expression.name, _placed(p.this), _placed(p.expression)) for p in pairs
+        )
 
     def _execute(self) -> Statement:
         start = self.index
@@ -178,8 +195,14 @@ class ScriptRules(ForeignRules):
     def _describe(self) -> Describe:
         start = self.index
         self.expect_any("DESCRIBE", "DESC")
-        if self.at("JOB", "CATALOG", "DATABASE", "MODEL", "CONNECTION") and self.ahead() not in (";", "", "."):
-            self.fail(f"DESCRIBE {self.kind} is not supported", self.here(), hint="see SHOW TABLES and SHOW JOBS")
+        if self.at("JOB", "CATALOG", "DATABASE", "MODEL", "CONNECTION") and self.ahead() not in (
+            ";",
+            "",
+            ".",
+        ):
+            self.fail(
+                f"DESCRIBE {self.kind} is not supported", self.here(), hint="see SHOW TABLES and SHOW JOBS"
+            )
         function = self.at("FUNCTION")
         self.take("FUNCTION")
         extended = self.take("EXTENDED")
@@ -236,10 +259,18 @@ class ScriptRules(ForeignRules):
 
 
 _STATEMENTS: dict[str, Callable[[ScriptRules], Statement]] = {
-    "CREATE": ScriptRules._create, "DROP": ScriptRules.drop, "INSERT": ScriptRules._insert,
-    "EXECUTE": ScriptRules._execute, "BEGIN": ScriptRules._begin, "EXPLAIN": ScriptRules._explain,
-    "DESCRIBE": ScriptRules._describe, "DESC": ScriptRules._describe, "SHOW": ScriptRules._show,
-    "SET": ScriptRules._set, "RESET": ScriptRules._reset, "STOP": ScriptRules._stop,
+    "CREATE": ScriptRules._create,
+    "DROP": ScriptRules.drop,
+    "INSERT": ScriptRules._insert,
+    "EXECUTE": ScriptRules._execute,
+    "BEGIN": ScriptRules._begin,
+    "EXPLAIN": ScriptRules._explain,
+    "DESCRIBE": ScriptRules._describe,
+    "DESC": ScriptRules._describe,
+    "SHOW": ScriptRules._show,
+    "SET": ScriptRules._set,
+    "RESET": ScriptRules._reset,
+    "STOP": ScriptRules._stop,
 }
 
 
@@ -252,8 +283,9 @@ def parse(source: Source) -> list[Statement]:
         return ScriptRules(source).script()
     except RecursionError:
         span = Span(0, len(source.text.split("\n")[0]))
-        raise ParseError("the script is nested too deeply", span, source=source,
-                         hint="split the expression with views") from None
+        raise ParseError(
+            "the script is nested too deeply", span, source=source, hint="split the expression with views"
+        ) from None
     except SQLError as error:
         raise error.located(source) from None
 

@@ -43,10 +43,18 @@ def group_window(rules: QueryRules, select: exp.Select) -> exp.Select:
     used = _replace_columns(rules, select, call)
     keys = [k for k in group.expressions if k is not call]
     partition = [_session_key(rules, k) for k in keys] if name == "SESSION" else []
-    _put_window(rules, select, WindowTable(
-        function=name, time=time, partition=partition or None,
-        **dict(zip(_GROUP_WINDOWS[name], intervals, strict=False)),
-        offset=intervals[-1] if len(intervals) > len(_GROUP_WINDOWS[name]) else None), span)
+    _put_window(
+        rules,
+        select,
+        WindowTable(
+            function=name,
+            time=time,
+            partition=partition or None,
+            **dict(zip(_GROUP_WINDOWS[name], intervals, strict=False)),
+            offset=intervals[-1] if len(intervals) > len(_GROUP_WINDOWS[name]) else None,
+        ),
+        span,
+    )
     wanted = ["window_start", "window_end", *(["window_time"] if "window_time" in used else [])]
     at = next(i for i, k in enumerate(group.expressions) if k is call)
     group.set("expressions", [*keys[:at], *(_column(c, span) for c in wanted), *keys[at:]])
@@ -54,18 +62,24 @@ def group_window(rules: QueryRules, select: exp.Select) -> exp.Select:
 
 
 def _window_call(tree: exp.Expr) -> bool:
-    return (isinstance(tree, exp.Anonymous) and tree.name in _GROUP_WINDOWS and len(tree.expressions) > 1)
+    return isinstance(tree, exp.Anonymous) and tree.name in _GROUP_WINDOWS and len(tree.expressions) > 1
 
 
 def _window_arguments(rules: QueryRules, call: exp.Expression) -> tuple[exp.Expression, list[exp.Expression]]:
     time, *intervals = call.expressions
     needed = len(_GROUP_WINDOWS[call.name])
     if not isinstance(time, exp.Column):
-        rules.fail(f"{call.name} in GROUP BY takes a time column first", _span(time),
-                   hint="compute the time in CREATE TABLE, or in a view")
+        rules.fail(
+            f"{call.name} in GROUP BY takes a time column first",
+            _span(time),
+            hint="compute the time in CREATE TABLE, or in a view",
+        )
     if not needed <= len(intervals) <= needed + (call.name != "SESSION"):
-        rules.fail(f"{call.name} in GROUP BY takes a time and {needed} interval{'s' * (needed > 1)}", _span(call),
-                   hint=f"write FROM TABLE({call.name}(TABLE t, DESCRIPTOR(ts), …)) GROUP BY window_start, window_end")
+        rules.fail(
+            f"{call.name} in GROUP BY takes a time and {needed} interval{'s' * (needed > 1)}",
+            _span(call),
+            hint=f"write FROM TABLE({call.name}(TABLE t, DESCRIPTOR(ts), …)) GROUP BY window_start, window_end",
+        )
     bare = place(exp.Column(this=time.this.copy()), _span(time))
     return bare, [i.copy() for i in intervals]
 
@@ -78,14 +92,18 @@ def _replace_columns(rules: QueryRules, select: exp.Select, call: exp.Expression
         if column is None:
             continue
         if [_plain(a) for a in node.args["expressions"]] != [_plain(a) for a in call.expressions]:
-            rules.fail(f"{node.name} and {call.name} in GROUP BY have different arguments", _span(node),
-                       hint=f"write {node.name}({', '.join(rules.text(_span(a)) for a in call.expressions)})")
+            rules.fail(
+                f"{node.name} and {call.name} in GROUP BY have different arguments",
+                _span(node),
+                hint=f"write {node.name}({', '.join(rules.text(_span(a)) for a in call.expressions)})",
+            )
         used.add(column)
         replacement = _column(column, _span(node))
         if isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
             name = f"EXPR${[id(e) for e in select.expressions].index(id(node))}"
-            replacement = place_all(exp.Alias(this=replacement, alias=exp.to_identifier(name, quoted=True)),
-                                    _span(node))
+            replacement = place_all(
+                exp.Alias(this=replacement, alias=exp.to_identifier(name, quoted=True)), _span(node)
+            )
         node.replace(replacement)
     return used
 
@@ -111,8 +129,11 @@ def _no_stray_column(rules: QueryRules, select: exp.Select) -> None:
     for node in _scope(select):
         for name in _GROUP_WINDOWS:
             if _window_column(node, name) is not None:
-                rules.fail(f"{node.name} without {name} in GROUP BY", _span(node),
-                           hint=f"write GROUP BY {name}(time, …), or FROM TABLE({name}(…)) and window_start")
+                rules.fail(
+                    f"{node.name} without {name} in GROUP BY",
+                    _span(node),
+                    hint=f"write GROUP BY {name}(time, …), or FROM TABLE({name}(…)) and window_start",
+                )
 
 
 def _plain(tree: exp.Expr) -> exp.Expr:
@@ -122,7 +143,9 @@ def _plain(tree: exp.Expr) -> exp.Expr:
 
 def _session_key(rules: QueryRules, key: exp.Expression) -> exp.Expression:
     if not isinstance(key, exp.Column):
-        rules.fail("beside SESSION, GROUP BY takes columns", _span(key), hint="compute the key in a view first")
+        rules.fail(
+            "beside SESSION, GROUP BY takes columns", _span(key), hint="compute the key in a view first"
+        )
     return place(exp.Column(this=key.this.copy()), _span(key))
 
 
@@ -130,8 +153,11 @@ def _put_window(rules: QueryRules, select: exp.Select, window: WindowTable, span
     """Put a window function around the one relation in FROM, under the same name."""
     source = select.args.get("from_")
     if source is None or select.args.get("joins"):
-        rules.fail("a window in GROUP BY takes one table in FROM", span,
-                   hint="join in a view, and window the view: FROM TABLE(TUMBLE(TABLE v, DESCRIPTOR(ts), …))")
+        rules.fail(
+            "a window in GROUP BY takes one table in FROM",
+            span,
+            hint="join in a view, and window the view: FROM TABLE(TUMBLE(TABLE v, DESCRIPTOR(ts), …))",
+        )
     relation = source.this
     alias = relation.args.get("alias")
     if alias is None and isinstance(relation, exp.Table):
@@ -141,7 +167,9 @@ def _put_window(rules: QueryRules, select: exp.Select, window: WindowTable, span
         inner = exp.Select(expressions=[exp.Star()], from_=exp.From(this=relation), where=where)
         select.set("where", None)
         relation = exp.Subquery(this=inner)
-    elif not isinstance(relation, exp.Table | exp.Subquery | WindowTable) or isinstance(relation, WindowTable):
+    elif not isinstance(relation, exp.Table | exp.Subquery | WindowTable) or isinstance(
+        relation, WindowTable
+    ):
         relation = exp.Subquery(this=exp.Select(expressions=[exp.Star()], from_=exp.From(this=relation)))
     else:
         relation.set("alias", None)
@@ -169,8 +197,11 @@ def kafka_window(rules: QueryRules, select: exp.Select, start: int) -> None:
             sizes["slide"] = _duration(rules)
     while rules.take(","):
         word = rules.expect_any("GRACE", "RETENTION")
-        rules.fail(f"a window has no {word} PERIOD", Span(rules.since(rules.index - 1).start, rules.here().end),
-                   hint="how late rows may be is said by the table: WATERMARK FOR ts AS ts - INTERVAL '10' SECOND")
+        rules.fail(
+            f"a window has no {word} PERIOD",
+            Span(rules.since(rules.index - 1).start, rules.here().end),
+            hint="how late rows may be is said by the table: WATERMARK FOR ts AS ts - INTERVAL '10' SECOND",
+        )
     rules.expect(")")
     span = rules.since(start)
     time = place_all(exp.Column(this=exp.to_identifier("ROWTIME")), span)
@@ -229,21 +260,32 @@ def qualify(rules: QueryRules, select: exp.Select) -> exp.Select:
             continue
         name = f"$qualify{len(hidden)}"
         column = _column(name, _span(node))
-        hidden.append(place(exp.Alias(this=node.copy(), alias=exp.to_identifier(name, quoted=True)), _span(node)))
+        hidden.append(
+            place(exp.Alias(this=node.copy(), alias=exp.to_identifier(name, quoted=True)), _span(node))
+        )
         if node is condition:
             condition = column
         else:
             node.replace(column)
     if hidden and None in outputs:
-        rules.fail("QUALIFY beside * needs a named window", span,
-                   hint="write SELECT *, ROW_NUMBER() OVER (…) AS rn … QUALIFY rn <= 1")
+        rules.fail(
+            "QUALIFY beside * needs a named window",
+            span,
+            hint="write SELECT *, ROW_NUMBER() OVER (…) AS rn … QUALIFY rn <= 1",
+        )
     star = exp.Star()
     shown: list[exp.Expression] = [_column(n, span) for n in outputs if n is not None] if hidden else [star]
     if hidden:
-        select.set("expressions", [*(_aliased(n, e) for n, e in zip(outputs, select.expressions, strict=True)),
-                                   *hidden])
-    outer = exp.Select(expressions=shown, from_=exp.From(this=exp.Subquery(this=select)),
-                       where=exp.Where(this=condition), distinct=select.args.get("distinct"))
+        select.set(
+            "expressions",
+            [*(_aliased(n, e) for n, e in zip(outputs, select.expressions, strict=True)), *hidden],
+        )
+    outer = exp.Select(
+        expressions=shown,
+        from_=exp.From(this=exp.Subquery(this=select)),
+        where=exp.Where(this=condition),
+        distinct=select.args.get("distinct"),
+    )
     select.set("distinct", None)
     return place_all(outer, span)
 
@@ -251,7 +293,11 @@ def qualify(rules: QueryRules, select: exp.Select) -> exp.Select:
 def _outermost(condition: exp.Expr) -> list[exp.Expr]:
     """Windows, and columns outside of them."""
     kinds = (exp.Window, exp.Column, exp.Query)
-    return [n for n in condition.walk(prune=lambda n: isinstance(n, kinds)) if isinstance(n, exp.Window | exp.Column)]
+    return [
+        n
+        for n in condition.walk(prune=lambda n: isinstance(n, kinds))
+        if isinstance(n, exp.Window | exp.Column)
+    ]
 
 
 def _output_name(index: int, item: exp.Expr) -> str | None:

@@ -27,3 +27,20 @@ class StatementTree(exp.Expression):
     """A statement that is no query, as `sqlglot.parse` returns it: `statement` is its dataclass."""
 
     arg_types = {"statement": True}  # noqa: RUF012
+
+
+class MatchTable(exp.Expression):
+    """`relation MATCH_RECOGNIZE (…) [AS m]` in FROM.
+
+    this          the relation
+    partition_by  list of exp.Column; order: exp.Order
+    measures      list of exp.Alias
+    rows, after   the clauses as text, such as `ONE ROW PER MATCH`, `AFTER MATCH SKIP PAST LAST ROW`
+    pattern       the pattern as text; within: exp.Interval
+    define        list of exp.Alias: the variable and its condition
+    """
+
+    arg_types = {  # noqa: RUF012
+        "this": True, "partition_by": False, "order": False, "measures": False, "rows": False, "after": False,
+        "pattern": True, "within": False, "define": True, "alias": False,
+    }

@@ -15,19 +15,53 @@ from streamsql.sql.cursor import Cursor
 from streamsql.sql.spans import span_of
 
 _PLAIN = {
-    "BOOLEAN": types.BOOLEAN, "TINYINT": types.TINYINT, "SMALLINT": types.SMALLINT, "INT": types.INT,
-    "INTEGER": types.INT, "BIGINT": types.BIGINT, "FLOAT": types.FLOAT, "DATE": types.DATE,
-    "STRING": types.STRING, "BYTES": types.BYTES, "NULL": types.NULL, "VARIANT": DataType("VARIANT"),
-    "TEXT": types.STRING, "TIMESTAMPTZ": types.timestamp_ltz(),
+    "BOOLEAN": types.BOOLEAN,
+    "TINYINT": types.TINYINT,
+    "SMALLINT": types.SMALLINT,
+    "INT": types.INT,
+    "INTEGER": types.INT,
+    "BIGINT": types.BIGINT,
+    "FLOAT": types.FLOAT,
+    "DATE": types.DATE,
+    "STRING": types.STRING,
+    "BYTES": types.BYTES,
+    "NULL": types.NULL,
+    "VARIANT": DataType("VARIANT"),
+    "TEXT": types.STRING,
+    "TIMESTAMPTZ": types.timestamp_ltz(),
 }
 _FRACTIONAL = ("TIME", "TIMESTAMP", "TIMESTAMP_LTZ")
 _UNSUPPORTED = {
-    "RAW": "declare the column as BYTES", "STRUCTURED": "write ROW<…>", "REAL": "write FLOAT",
-    "CLOB": "write STRING", "BLOB": "write BYTES", "JSON": "write STRING", "BITMAP": "write BYTES",
-    "DATETIME": "write TIMESTAMP(3)", "UUID": "write STRING", "SYMBOL": "write STRING",
+    "RAW": "declare the column as BYTES",
+    "STRUCTURED": "write ROW<…>",
+    "REAL": "write FLOAT",
+    "CLOB": "write STRING",
+    "BLOB": "write BYTES",
+    "JSON": "write STRING",
+    "BITMAP": "write BYTES",
+    "DATETIME": "write TIMESTAMP(3)",
+    "UUID": "write STRING",
+    "SYMBOL": "write STRING",
 }
-TYPE_WORDS = (*_PLAIN, *_FRACTIONAL, "CHAR", "CHARACTER", "VARCHAR", "BINARY", "VARBINARY", "DECIMAL", "DEC",
-              "NUMERIC", "DOUBLE", "ARRAY", "MAP", "MULTISET", "ROW", "STRUCT", "INTERVAL")
+TYPE_WORDS = (
+    *_PLAIN,
+    *_FRACTIONAL,
+    "CHAR",
+    "CHARACTER",
+    "VARCHAR",
+    "BINARY",
+    "VARBINARY",
+    "DECIMAL",
+    "DEC",
+    "NUMERIC",
+    "DOUBLE",
+    "ARRAY",
+    "MAP",
+    "MULTISET",
+    "ROW",
+    "STRUCT",
+    "INTERVAL",
+)
 
 UNITS = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")
 """The units of an interval, from long to short."""
@@ -40,9 +74,11 @@ class TypeRules(Cursor):
     """The rules of types."""
 
     def type_tree(self) -> exp.DataType:
-        """A type in a query, as a tree."""
+        """A type in a query, as a tree. NOT NULL is for columns: a cast keeps the nullability of its value."""
         start = self.index
         found = self.type()
+        if not found.nullable:
+            self.fail("a cast has no NOT NULL", self.since(start), hint="write the type alone")
         tree = exp.DataType(this=exp.DType.USERDEFINED, kind=str(found))
         tree.meta["data_type"] = found
         return self.put(tree, start)
@@ -63,7 +99,9 @@ class TypeRules(Cursor):
     def _base_type(self) -> DataType:
         word, span = self.kind, self.here()
         if word in _UNSUPPORTED:
-            raise SQLTypeError(f'type "{word}" is not supported', span, source=self.source, hint=_UNSUPPORTED[word])
+            raise SQLTypeError(
+                f'type "{word}" is not supported', span, source=self.source, hint=_UNSUPPORTED[word]
+            )
         if word not in TYPE_WORDS:
             self._unknown_type()
         self.index += 1
@@ -88,14 +126,18 @@ class TypeRules(Cursor):
         if not self.at_name() or self.at("`"):
             self.unexpected("a type")
         named = [w for w in TYPE_WORDS if w not in ("TEXT", "STRUCT", "TIMESTAMPTZ", "DEC", "CHARACTER")]
-        raise SQLTypeError(f'type "{self.token.text}" does not exist', self.here(), source=self.source,
-                           hint=did_you_mean(self.token.text, named, "Types"))
+        raise SQLTypeError(
+            f'type "{self.token.text}" does not exist',
+            self.here(),
+            source=self.source,
+            hint=did_you_mean(self.token.text, named, "Types"),
+        )
 
     def _sized(self, word: str, span: Span) -> DataType:
         root = "CHAR" if word == "CHARACTER" else word
         if self.take("VARYING"):
             root = "VAR" + root
-        length = self._in_range("length", root, 1, types.MAX_LENGTH, span) if self.take("(") else None
+        length = self._in_range("length", root, 0, types.MAX_LENGTH, span) if self.take("(") else None
         if length is None:
             length = types.MAX_LENGTH if root.startswith("VAR") else 1
         return DataType(root, precision=length)
@@ -103,7 +145,8 @@ class TypeRules(Cursor):
     def _decimal(self, span: Span) -> DataType:
         precision, scale = 10, 0
         if self.take("("):
-            precision = self._between("precision", "DECIMAL", 1, 38, span)
+            # Flink takes a larger precision for the largest there is.
+            precision = min(self._between("precision", "DECIMAL", 1, types.MAX_LENGTH, span), 38)
             if self.take(","):
                 scale = self._between("scale", "DECIMAL", 0, precision, span)
             self.expect(")")
@@ -118,8 +161,12 @@ class TypeRules(Cursor):
         if word == "TIMESTAMP" and self.take("WITH", "LOCAL", "TIME", "ZONE"):
             return types.timestamp_ltz(precision)
         if self.at_all("WITH", "TIME", "ZONE"):
-            raise SQLTypeError(f'type "{word} WITH TIME ZONE" is not supported', self.here(), source=self.source,
-                               hint="write TIMESTAMP_LTZ(3), an instant in the session's time zone")
+            raise SQLTypeError(
+                f'type "{word} WITH TIME ZONE" is not supported',
+                self.here(),
+                source=self.source,
+                hint="write TIMESTAMP_LTZ(3), an instant in the session's time zone",
+            )
         return DataType(word, precision=precision)
 
     def _collection(self, word: str) -> DataType:
@@ -159,8 +206,11 @@ class TypeRules(Cursor):
         here = self.here()
         value = self.integer()
         if not least <= value <= most:
-            raise SQLTypeError(f"the {what} of {root} is {value}, must be from {least} to {most}",
-                               Span(span.start, here.end), source=self.source)
+            raise SQLTypeError(
+                f"the {what} of {root} is {value}, must be from {least} to {most}",
+                Span(span.start, here.end),
+                source=self.source,
+            )
         return value
 
     def interval_unit(self) -> str:
@@ -173,8 +223,11 @@ class TypeRules(Cursor):
         pair = (first, last)
         allowed = UNITS.index(first) < UNITS.index(last) and (first in _MONTHLY) == (last in _MONTHLY)
         if not allowed or {"WEEK", "QUARTER"} & {*pair}:
-            self.fail(f"{first} TO {last} is no interval", self.since(start),
-                      hint="write YEAR TO MONTH, or two of DAY, HOUR, MINUTE, SECOND in this order")
+            self.fail(
+                f"{first} TO {last} is no interval",
+                self.since(start),
+                hint="write YEAR TO MONTH, or two of DAY, HOUR, MINUTE, SECOND in this order",
+            )
         return f"{text} TO {end}"
 
     def _unit(self) -> tuple[str, str]:
@@ -202,8 +255,12 @@ def interval_type_of(unit: str) -> DataType:
     single = len(names) == 1
     leading = digits[0][0] if digits[0] else _NO_PRECISION
     last = digits[-1][1:] if single else digits[-1]
-    return DataType("INTERVAL DAY TO SECOND", precision=leading, scale=last[0] if last else _NO_FRACTION,
-                    unit=" TO ".join(names))
+    return DataType(
+        "INTERVAL DAY TO SECOND",
+        precision=leading,
+        scale=last[0] if last else _NO_FRACTION,
+        unit=" TO ".join(names),
+    )
 
 
 def data_type(tree: exp.Expr) -> DataType:
