@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import click
 
+import streamsql
 from streamsql.cli import cli
 
+NAMES = {
+    "connect", "Session", "Query", "QueryStatistics", "Result", "Change",
+    "StreamSQLError", "SQLError", "ParseError", "BindError", "SQLTypeError", "PlanError",
+    "DataError", "ConnectorError", "StateError", "UsageError", "InternalError",
+}
 COMMANDS = {
     "": {"--set", "--var", "--output", "--state", "--log-level", "--version"},
     "run": {"-e", "--execute", "--set", "--var", "--output", "--state", "--log-level"},
@@ -18,6 +24,11 @@ COMMANDS = {
 def options(command: click.Command) -> set[str]:
     return {name for parameter in command.params if isinstance(parameter, click.Option)
             for name in parameter.opts}
+
+
+def test_names_of_the_package() -> None:
+    assert set(streamsql.__all__) == NAMES
+    assert all(getattr(streamsql, name).__doc__ for name in NAMES)
 
 
 def test_commands_and_their_options() -> None:

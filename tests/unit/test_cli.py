@@ -40,7 +40,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[FakeSession]:
         made.append(FakeSession(*arguments, **options))  # type: ignore[arg-type]
         return made[-1]
 
-    monkeypatch.setattr(streamsql, "connect", connect, raising=False)
+    monkeypatch.setitem(vars(streamsql), "connect", connect)
     return made
 
 
@@ -235,7 +235,7 @@ def test_test_hands_everything_to_the_harness(arguments: list[str], monkeypatch:
 
     setattr(harness, "main", main)  # noqa: B010
     monkeypatch.setitem(sys.modules, "streamsql.testing", harness)
-    monkeypatch.setattr(streamsql, "testing", harness, raising=False)
+    monkeypatch.setitem(vars(streamsql), "testing", harness)
     assert call("test", *arguments).exit_code == 1
     assert asked == [arguments]
 
