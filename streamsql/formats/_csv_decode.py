@@ -33,10 +33,10 @@ def _piece(line: Line) -> str:
     d, e = in_class(line.delimiter), in_class(line.escape) if line.escape else ""
     escaped = f"|{e}." if e else ""
     if line.quote is None:
-        return f"(?s){d}(?:[^{d}{e}]{escaped})*"
+        return rf"(?s){d}(?:[^{d}{e}\n]{escaped})*"
     q = in_class(line.quote)
     quoted = f" *{q}(?:[^{q}{e}]|{q}{q}{escaped})*{q} *"
-    plain = f"(?:(?:[^{d}{q}{e}]{escaped})(?:[^{d}{e}]{escaped})*)?"
+    plain = rf"(?:(?:[^{d}{q}{e}\n]{escaped})(?:[^{d}{e}\n]{escaped})*)?"
     return f"(?s){d}(?:{quoted}|{plain})"
 
 
@@ -105,15 +105,18 @@ def decoding(schema: Schema, record: Schema, line: Line, *, lenient: bool, comme
         skips.append(f"{_FIELDS} IS NULL")
         return Decoding(values, shared, False, valid, skip=" OR ".join(skips))
     size = f"len({_FIELDS})"
-    odd = f"({_FIELDS} IS NULL OR {size} <> {len(record)} OR contains({_TEXT}, chr(10)))"
+    lines = f"contains({_TEXT}, chr(10))"  # of a line with quotes the expression has judged that
+    if line.quote or line.escape:
+        lines = f"({_CUT} IS NULL AND {lines})"
+    odd = f"({_FIELDS} IS NULL OR {size} <> {len(record)} OR {lines})"
     suspect = " OR ".join([odd, *(f"({s})" for _, s, _ in found if s)])
     reasons = [
         "CASE WHEN \"{raw}\" IS NULL AND \"{raw}$bytes\" IS NOT NULL THEN 'the record is not UTF-8' END",
         f"CASE WHEN \"{{raw}}\" IS NULL OR {skips[-1]} THEN NULL "
         f"WHEN {_FIELDS} IS NULL THEN 'the record is not CSV: ' || left({_TEXT}, 80) "
+        f"WHEN {lines} THEN 'the record has more than one line' "
         f"WHEN {size} <> {len(record)} THEN 'the record has ' || {size} || ' fields, "
-        f"the table has {len(record)}: ' || left({_TEXT}, 80) "
-        f"WHEN contains({_TEXT}, chr(10)) THEN 'the record has more than one line' END",
+        f"the table has {len(record)}: ' || left({_TEXT}, 80) END",
         *(r for _, _, r in found if r)]
     return Decoding(values, shared, False, valid, suspect, f"coalesce({', '.join(reasons)})",
                     " OR ".join(skips))

@@ -18,10 +18,11 @@ Int32s = np.ndarray[tuple[int], np.dtype[np.int32]]
 
 
 class SplitWatermarks:
-    """Watermarks in µs of event time, one a split; `us` is that of the source and never falls."""
+    """Watermarks in µs of event time, one a split; `us` is the source's as it was last told."""
 
     def __init__(self) -> None:
         self.us = MIN_WATERMARK
+        self._finished = False
         self._ids: list[str] = []
         self._own: list[int] = []
         self._idle: list[bool] = []
@@ -32,8 +33,6 @@ class SplitWatermarks:
 
     def observe(self, ids: Sequence[str], ended: Collection[int], finished: bool, now_s: float) -> None:
         """The splits that there are now, and which of them gave all they have."""
-        if len(ids) == len(self._ids) and len(ended) == len(self._ended) and not finished:
-            return
         for known in ids[len(self._ids):]:
             own, idle = self._restored.pop(known, (None, False))
             self._ids.append(known)
@@ -41,10 +40,7 @@ class SplitWatermarks:
             self._idle.append(idle)
             self._started.append(own is not None)
             self._active_s.append(now_s)
-        self._ended = frozenset(ended)
-        if finished:
-            self.us = MAX_WATERMARK
-        self._advance()
+        self._ended, self._finished = frozenset(ended), finished
 
     def before(self, split: Int32s, watermark: Int64s, now_s: float) -> Int64s:
         """The watermark of each row's split just before it; then that of the split moves on.
@@ -63,7 +59,6 @@ class SplitWatermarks:
             np.maximum.accumulate(running, out=running)
             out[of_split] = running[:-1]
             self._own[n] = int(running[-1])
-        self._advance()
         return out
 
     def _wake(self, n: int, now_s: float) -> None:
@@ -79,15 +74,20 @@ class SplitWatermarks:
                  if now_s - since >= timeout_s and not self._idle[n] and n not in self._ended]
         for n in found:
             self._idle[n] = True
-        self._advance()
         return [self._ids[n] for n in found]
 
-    def _advance(self) -> None:
-        if self._ids and len(self._ended) == len(self._ids):
+    def advance(self) -> int:
+        """The watermark of the source now; never less than it was told before.
+
+        Only when asked: a source may say that a split has ended together with its last rows, which
+        must not be measured by that end.
+        """
+        if self._finished or (self._ids and len(self._ended) == len(self._ids)):
             self.us = MAX_WATERMARK
         active = [own for n, own in enumerate(self._own) if not self._idle[n] and n not in self._ended]
         if active:  # all idle: time stands still
             self.us = max(self.us, min(active))
+        return self.us
 
     def snapshot(self) -> dict[str, Any]:
         """JSON-able: the source's watermark, and of each split that had rows its own and if it is idle."""

@@ -136,12 +136,16 @@ class ScanStep(Operator):
 
     @property
     def watermark_us(self) -> int:
-        """That of the source: MIN_WATERMARK before it is known, MAX_WATERMARK at the end."""
-        return self._watermarks.us
+        """That of the source: MIN_WATERMARK before it is known, MAX_WATERMARK at the end.
+
+        The engine reads it after `ingest` and `idle` and passes it on: what was read once, rows of
+        splits that come later are measured by.
+        """
+        return self._watermarks.advance()
 
     def observe(self, splits: Sequence[Split], ended: Collection[int] = (), *, live: bool = False,
                 finished: bool = False) -> None:
-        """The source's splits and their ends. Before each `ingest`, and when either changed.
+        """The source's splits and their ends, as they are after the chunk that `ingest` takes next.
 
         live: the source is not bounded, so that clocks can be compared and silence means idleness.
         """

@@ -1,0 +1,69 @@
+"""Project: expressions and a filter over one input, without state; consumers inline it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from streamsql.core.batch import Batch
+from streamsql.core.node import Context, Explain, Node, Operator, fuse
+from streamsql.core.schema import quote
+
+
+@dataclass(frozen=True)
+class Project(Node):
+    """SELECT columns FROM input WHERE condition.
+
+    columns  name and DuckDB text over the input's columns, in the order of the schema
+    where    DuckDB text of the condition, or None
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    where: str | None = None
+
+    def _select(self, relation: str, hidden: Sequence[str]) -> str:
+        columns = [f"{sql} AS {quote(name)}" for name, sql in self.columns]
+        columns += [quote(name) for name in hidden]
+        condition = f" WHERE {self.where}" if self.where else ""
+        return f"SELECT {', '.join(columns) or '1'} FROM {relation}{condition}"
+
+    def relation(self, inputs: Sequence[str]) -> str:
+        return self._select(inputs[0], ())
+
+    def stateless(self, relation: str) -> str | None:
+        return self._select(relation, self.hidden)
+
+    def operator(self, context: Context) -> Operator:
+        return StatelessStep(self, context)
+
+    def explain(self) -> Explain:
+        details = tuple((name, sql) for name, sql in self.columns if sql != quote(name))
+        return Explain("Project", (*details, *((("where", self.where),) if self.where else ())))
+
+
+class StatelessStep(Operator):
+    """Run a stateless node and those below it as one prepared statement a batch.
+
+        Δout = node(Δin)
+
+    Input:   the batches of `fuse(node).source`; any changelog mode
+    Output:  the same mode; hidden columns pass
+    State:   none
+    Cost:    one statement a batch; only where no consumer inlines the node
+    Late:    passes them
+    """
+
+    def __init__(self, node: Node, context: Context) -> None:
+        fused = fuse(node)
+        self._input = context.database.over(f"{context.name}$in", fused.source.batch_schema())
+        self._statement = context.database.compute(fused.select(quote(self._input.name)))
+        self._rows = 0
+
+    def step(self, port: int, batch: Batch) -> Batch | None:
+        self._input.set(batch.table)
+        rows = self._statement.run()
+        self._rows += rows.num_rows
+        return Batch(rows, batch.may_be_late) if rows.num_rows else None
+
+    def statistics(self) -> Mapping[str, int]:
+        return {"rows_out": self._rows}

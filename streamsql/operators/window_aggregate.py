@@ -1,0 +1,208 @@
+"""WindowAggregate: GROUP BY keys and a window; each group is emitted once, when its window closes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from streamsql.aggregates import Aggregate
+from streamsql.core.batch import DERIVED_SEQ, DIFF, MAX_WATERMARK, SEQ, WATERMARK, Batch
+from streamsql.core.node import Context, Explain, Node, Operator, fuse
+from streamsql.core.schema import Column, Schema, TimeAttribute, quote
+from streamsql.core.types import BIGINT, DataType, timestamp
+from streamsql.errors import DataError
+from streamsql.operators._window_frames import END, Frame, frame_of
+from streamsql.operators._window_state import Groups, State
+from streamsql.windows.window import ALWAYS_US, closing_us, is_utc, time_column
+
+Bound = Literal["start", "end", "time"]
+_SMALLEST_COMPACTION_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class WindowAggregate(Node):
+    """Groups of a windowed input; append-only whatever the input's changelog mode.
+
+    keys        name and DuckDB text over the input's columns
+    aggregates  name and call
+    start, end  the input's window columns
+    windows     the window columns of the output: name, and which bound
+    sets        grouping sets as indexes of `keys`; empty for one set of all keys
+    groupings   GROUPING(k, …) columns: name and the indexes of the keys
+    zone        UTC for a TIMESTAMP rowtime, the session's for TIMESTAMP_LTZ (`local_zoned`)
+    The schema is keys, windows, groupings, aggregates. HAVING is a Project above.
+    """
+
+    keys: tuple[tuple[str, str], ...]
+    aggregates: tuple[tuple[str, Aggregate], ...]
+    start: str
+    end: str
+    windows: tuple[tuple[str, Bound], ...]
+    sets: tuple[tuple[int, ...], ...] = ()
+    groupings: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    zone: str = "UTC"
+    local_zoned: bool = False
+
+    def relation(self, inputs: Sequence[str]) -> str:
+        keys = [f"{sql} AS {quote(f'$k{i}')}" for i, (_, sql) in enumerate(self.keys)]
+        bounds = [f"epoch_us({quote(self.start)}) AS {quote('$s')}", f"epoch_us({quote(self.end)}) AS {quote(END)}"]
+        rows = f"SELECT *, {', '.join((*keys, *bounds))} FROM {inputs[0]}"
+        groups = Groups(len(self.keys), self.sets, (quote("$s"), quote(END)))
+        columns = [f"{quote(f'$k{i}')} AS {quote(name)}" for i, (name, _) in enumerate(self.keys)]
+        columns += self.bounds(quote("$s"))
+        columns += [f"{groups.grouping(of)} AS {quote(name)}" for name, of in self.groupings]
+        columns += [f"{call.whole()} AS {quote(name)}" for name, call in self.aggregates]
+        return f"SELECT {', '.join(columns)} FROM ({rows}) GROUP BY {groups.clause()}"
+
+    def bounds(self, start: str) -> list[str]:
+        """The window columns of the output over `$end` and a start, both local µs."""
+        end = quote(END)
+        texts = {"start": f"make_timestamp({start})", "end": f"make_timestamp({end})",
+                 "time": time_column(end, self.zone, self.local_zoned)}
+        return [f"{texts[bound]} AS {quote(name)}" for name, bound in self.windows]
+
+    def operator(self, context: Context) -> Operator:
+        return WindowAggregateStep(self, context)
+
+    def holds_state(self) -> bool:
+        return True
+
+    def keeps_rows(self) -> bool:
+        """True where an aggregate is no sum, so that the input's rows are kept and not partials."""
+        return any(call.partials(weighted=not self.inputs[0].append_only, arrival=self._arrival()) is None
+                   for _, call in self.aggregates)
+
+    def _arrival(self) -> bool:
+        return {WATERMARK, SEQ} <= set(self.inputs[0].hidden)
+
+    def explain(self) -> Explain:
+        grouped = ", ".join(name for name, _ in self.keys)
+        details = [("keys", grouped)] if grouped else []
+        details += [("window", f"{self.start}, {self.end}" + ("" if is_utc(self.zone) else f" ({self.zone})"))]
+        if self.sets:
+            sets = ("(" + ", ".join(self.keys[i][0] for i in s) + ")" for s in self.sets)
+            details.append(("grouping sets", ", ".join(sets)))
+        details += [(name, call.text()) for name, call in self.aggregates]
+        details += [("emits", "once, when the window closes"),
+                    ("keeps", "the rows of open windows" if self.keeps_rows() else "partial aggregates")]
+        return Explain("WindowAggregate", tuple(details))
+
+
+def window_aggregate(
+    source: Node, keys: Sequence[tuple[Column, str]], aggregates: Sequence[tuple[str, Aggregate]], *,
+    start: str, end: str, windows: Sequence[tuple[str, Bound]], zone: str, local_zoned: bool,
+    sets: Sequence[Sequence[int]] = (), groupings: Sequence[tuple[str, Sequence[int]]] = (),
+) -> WindowAggregate:
+    """The node of a GROUP BY over `source`, whose columns `start` and `end` are a window's.
+
+    keys         output column and DuckDB text over the source's columns
+    local_zoned  the rowtime below the window is a TIMESTAMP_LTZ; `zone` is then the session's
+    """
+    missing = {i for i in range(len(keys)) for s in sets if i not in s}
+    columns = [Column(c.name, c.type.as_nullable() if i in missing else c.type)
+               for i, (c, _) in enumerate(keys)]
+    columns += [_bound_column(name, bound, local_zoned) for name, bound in windows]
+    columns += [Column(name, BIGINT.not_null()) for name, _ in groupings]
+    columns += [Column(name, call.type) for name, call in aggregates]
+    return WindowAggregate(
+        (source,), Schema(tuple(columns)), True, (WATERMARK, SEQ), tuple((c.name, sql) for c, sql in keys),
+        tuple(aggregates), start, end, tuple(windows), tuple(tuple(s) for s in sets),
+        tuple((name, tuple(of)) for name, of in groupings), zone if local_zoned else "UTC", local_zoned)
+
+
+def _bound_column(name: str, bound: Bound, local_zoned: bool) -> Column:
+    rowtime: TimeAttribute = "rowtime" if bound == "time" else ""
+    if bound == "time" and local_zoned:
+        return Column(name, DataType("TIMESTAMP_LTZ", False, 3), rowtime)
+    return Column(name, timestamp(3).not_null(), rowtime)
+
+
+class WindowAggregateStep(Operator):
+    """Keep partial aggregates of open windows, and emit a window's groups when it closes.
+
+        Δout = agg(I restricted to the windows that the watermark has just closed)
+
+    Input:   keys, arguments, window bounds or rowtime, hidden columns; any changelog mode
+    Output:  keys, window columns, results; append-only; ordered by window end, then keys.
+             `$watermark` is just before the closing instant: never late for what follows
+    State:   one row a batch, group and slice, merged when they have tripled; the rows themselves
+             where an aggregate is no sum
+    Cost:    one statement over the batch and one append; at a closing, the closing groups
+    Forgets: a slice once the last window that holds it is closed
+    Late:    a row is not counted in windows that were closed at its own `$watermark`; one that is in
+             no other window is reported
+    Source:  Flink's slicing window aggregation; Li et al., "No pane, no gain", SIGMOD Record 2005
+    """
+
+    def __init__(self, node: WindowAggregate, context: Context) -> None:
+        fused = fuse(node.inputs[0])
+        hidden = set(node.inputs[0].hidden)
+        self._node = node
+        self._side = context.side
+        self._frame = frame_of(node.inputs[0], node.start, node.end, node.zone, _texts(node))
+        self._judges = WATERMARK in hidden
+        self._names = SEQ in hidden
+        database = context.database
+        self._input = database.over(f"{context.name}$in", fused.source.batch_schema())
+        self._state = State(node.keys, node.aggregates, self._frame.columns, context,
+                            weighted=DIFF in hidden, arrival={WATERMARK, SEQ} <= hidden)
+        rows = self._rows(quote(self._input.name))
+        self._punctual = database.compute(self._state.select(rows))
+        if self._judges:
+            judged = self._rows(quote(self._input.name), judged=True)
+            self._judged = database.compute(self._state.select(f"SELECT * FROM ({judged}) WHERE {self._frame.open}"))
+            self._late = database.compute(self._frame.late(judged, named=self._names))
+        self._database = database
+        self._late_rows = 0
+
+    def _rows(self, relation: str, *, judged: bool = False) -> str:
+        """The input's rows with their slice; `judged` against their own `$watermark`."""
+        frame: Frame = self._frame
+        return frame.rows(relation, judged=judged)
+
+    def step(self, port: int, batch: Batch) -> Batch | None:
+        self._input.set(batch.table)
+        judge = self._judges and batch.may_be_late
+        kept = (self._judged if judge else self._punctual).run()
+        if kept.column(quote_free(END)).null_count:
+            raise DataError("rowtime is NULL")
+        late = self._late.run() if judge else None
+        self._state.append(kept)
+        if late is not None and late.num_rows:
+            self._late_rows += late.num_rows
+            if self._names:
+                self._side.late(late.column(0).to_numpy().tolist(), "late for every window")
+        return None
+
+    def advance(self, watermark_us: int) -> Batch | None:
+        until_us = ALWAYS_US if watermark_us == MAX_WATERMARK else self._closed_until(watermark_us)
+        closing = self._frame.closing(until_us, self._state.emitted_us)
+        if closing is None:
+            return None
+        rows = self._database.query(self._closed(self._state.closed(closing)))
+        self._state.forget(closing)
+        return Batch(_numbered(rows), may_be_late=False) if rows.num_rows else None
+
+    def _closed_until(self, watermark_us: int) -> int:
+        if is_utc(self._node.zone):
+            return watermark_us + 1000
+        return self._frame.closed_until(self._database, watermark_us)
+
+    def _closed(self, groups: str) -> str:
+        """The output of closed groups, whose partials are merged."""
+        node, end = self._node, quote(END)
+        columns = [f"{quote(f'$k{i}')} AS {quote(name)}" for i, (name, _) in enumerate(node.keys)]
+        columns += node.bounds(self._frame.start(end))
+        columns += [f"{quote(name)} AS {quote(name)}" for name, _ in node.groupings]
+        columns += [f"{value} AS {quote(name)}" for name, value in self._state.values()]
+        columns.append(f"{closing_us(end, node.zone)} - 1000 AS {quote(WATERMARK)}")
+        order = [end, self._frame.start(end), *(f"{quote(f'$k{i}')} NULLS FIRST" for i in range(len(node.keys)))]
+        order += [quote(name) for name, _ in node.groupings]
+        return f"SELECT {', '.join(columns)} FROM ({groups}) ORDER BY {', '.join(order)}"
+
+    def statistics(self) -> Mapping[str, int]:
+        return {"state_rows": self._state.rows, "late_rows": self._late_rows}
