@@ -1,7 +1,7 @@
 """streamsql: streaming SQL over Kafka in one Python process.
 
 with streamsql.connect() as session:
-    for change in session.sql("SELECT 1 AS one"):
+    for change in session.sql("SELECT 1 AS n"):
         print(change.kind, change.row)
 """
 

@@ -13,6 +13,7 @@ and 3, step 3 is done on resumption: `Sink.open` is told the committed epoch.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ CHECKPOINT_EVERY = 100
 class Saved:
     """What a resumed job finds: nothing (epoch 0), or the facts of the last committed epoch.
 
+    job         random, made with the state: sinks mark with it what they stage
     positions   by scan: split id → next offset
     scans       by scan: the snapshot of its watermarks and counters
     watermarks  by vertex: see `Dataflow.snapshot`
@@ -38,6 +40,7 @@ class Saved:
 
     epoch: int = 0
     fingerprint: str = ""
+    job: str = ""
     positions: dict[str, dict[str, int]] = field(default_factory=dict)
     scans: dict[str, dict[str, object]] = field(default_factory=dict)
     watermarks: dict[str, list[int]] = field(default_factory=dict)
@@ -56,7 +59,7 @@ class Checkpoint:
         """Raises StateError when the state belongs to another query."""
         rows = self._database.query(f"SELECT facts FROM {quote(_TABLE)}").column(0).to_pylist()
         if not rows:
-            return Saved(fingerprint=fingerprint)
+            return Saved(fingerprint=fingerprint, job=uuid.uuid4().hex[:16])
         saved = Saved(**json.loads(rows[0]))
         if saved.fingerprint != fingerprint:
             raise StateError(

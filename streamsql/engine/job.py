@@ -139,7 +139,7 @@ class Job:
         context = Context(name, self.database, self.clock, self, self.plan.settings)
         if isinstance(node, Insert):
             module = modules.connector(node.table.raw["connector"])
-            sink = module.sink(replace(node.table, job=self.plan.fingerprint if self._state else ""))
+            sink = module.sink(replace(node.table, job=self._saved.job))
             self._sinks.append(sink)
             step = node.operator(context)
             step.bind(sink)
@@ -358,6 +358,7 @@ class Job:
         self._saved = Saved(
             epoch,
             self.plan.fingerprint,
+            self._saved.job,
             {i.vertex.name: dict(i.positions) for i in self._inputs},
             {i.vertex.name: i.step.snapshot() for i in self._inputs},
             self.dataflow.snapshot(),

@@ -119,7 +119,8 @@ def table_options(given: Mapping[str, str]) -> TableOptions:
     module = modules.connector(name)
     taken: set[str] = set()
     value_key = "format" if "format" in given else "value.format" if "value.format" in given else None
-    value = _format(given, value_key, ("", "value."), taken) if value_key else None
+    typed = value_key is not None and given[value_key] in getattr(module, "TYPED_FORMATS", ())
+    value = _format(given, value_key, ("", "value."), taken) if value_key and not typed else None
     key = _format(given, "key.format", ("key.",), taken) if "key.format" in given else None
     engine_keys = {o.key for o in ENGINE} - {o.key for o in module.OPTIONS}
     engine = validate({k: v for k, v in given.items() if k in engine_keys}, ENGINE, "the table")

@@ -287,14 +287,8 @@ def _kept_window(window: Window | None, columns: Sequence[tuple[str, str]]) -> W
     start, end = by_sql.get(quote(window.start)), by_sql.get(quote(window.end))
     if start is None or end is None:
         return None
-    return Window(
-        start,
-        end,
-        by_sql.get(quote(window.time), "") if window.time else "",
-        window.local,
-        window.function,
-        window.aggregated,
-    )
+    time = by_sql.get(quote(window.time), "") if window.time else ""
+    return replace(window, start=start, end=end, time=time)
 
 
 def union_of(left: Node, right: Node, schema: Schema) -> Node:

@@ -43,6 +43,7 @@ class Window:
     local: bool = False
     function: str = "TUMBLE"
     aggregated: bool = False
+    rowtime: bool = True
 
 
 @dataclass(frozen=True, slots=True)

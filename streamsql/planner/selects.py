@@ -132,11 +132,14 @@ class Key:
 class AggregateScope(SelectScope):
     """What may stand above GROUP BY: keys, aggregates of the input, and expressions of both."""
 
-    def __init__(self, source: SelectScope, keys: tuple[Key, ...]) -> None:
+    grouping_type = BIGINT.not_null()
+
+    def __init__(self, source: SelectScope, keys: tuple[Key, ...], *, grouped: bool = True) -> None:
         fields = [Field(k.name, k.name, k.value.type, k.value.time) for k in keys]
         super().__init__(fields, source.planner, source.outer)
         self.source = source
         self.keys = keys
+        self.grouped = grouped
         self.calls: dict[str, aggregates.Aggregate] = {}
         self.groupings: dict[str, tuple[int, ...]] = {}
 
@@ -180,7 +183,7 @@ class AggregateScope(SelectScope):
         return None
 
     def _aggregate(self, tree: exp.Expression) -> Typed:
-        bound = bind_aggregate(tree, self.source)
+        bound = bind_aggregate(tree, self.source, grouped=self.grouped)
         name = next((n for n, known in self.calls.items() if known == bound), f"$agg{len(self.calls)}")
         self.calls[name] = bound
         return Typed(quote(name), bound.type, aggregate=True)
@@ -195,7 +198,7 @@ class AggregateScope(SelectScope):
             indexes.append(index)
         name = f"$grouping{'_'.join(map(str, indexes))}"
         self.groupings[name] = tuple(indexes)
-        return Typed(quote(name), BIGINT.not_null())
+        return Typed(quote(name), self.grouping_type)
 
 
 def aggregate_name(tree: exp.Expression) -> str | None:
@@ -209,7 +212,7 @@ def aggregate_name(tree: exp.Expression) -> str | None:
     return None
 
 
-def bind_aggregate(tree: exp.Expression, scope: SelectScope) -> aggregates.Aggregate:
+def bind_aggregate(tree: exp.Expression, scope: SelectScope, *, grouped: bool) -> aggregates.Aggregate:
     """An aggregate call over the input of GROUP BY, its arguments bound there."""
     condition: Typed | None = None
     call = tree
@@ -232,7 +235,9 @@ def bind_aggregate(tree: exp.Expression, scope: SelectScope) -> aggregates.Aggre
     star = len(arguments) == 1 and isinstance(arguments[0], exp.Star)
     bound = [] if star else [scope.binder.bind(a) for a in arguments]
     try:
-        return aggregates.bind(call.name.upper(), bound, distinct=distinct, filter=condition, order=order)
+        return aggregates.bind(
+            call.name.upper(), bound, distinct=distinct, filter=condition, order=order, grouped=grouped
+        )
     except SQLTypeError as error:
         error.span = error.span or span_of(tree)
         raise

@@ -1,0 +1,109 @@
+"""Window functions in FROM, and the GROUP BY over their columns."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from streamsql.errors import BindError, PlanError, SQLTypeError
+from streamsql.operators.window import window_assign
+from streamsql.planner.scope import Field, Relation, Scope, Window
+from streamsql.planner.selects import AggregateScope, SelectScope
+from streamsql.sql import WindowTable, exp, interval_type, interval_value, span_of
+from streamsql.windows.window import END, START, TIME, ArgumentError, microseconds
+from streamsql.windows.window import Window as Bounds
+
+if TYPE_CHECKING:
+    from streamsql.planner.sources import Sources
+
+ZONE = "table.local-time-zone"
+
+
+def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Relation:
+    """`TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), …))`: the relation with its window columns."""
+    relation = sources.item(tree.this, outer)
+    function = str(tree.args["function"]).upper()
+    scope = SelectScope(relation.fields, sources.planner, outer)
+    time = scope.column(tree.args["time"])
+    field = next(f for f in relation.fields if f.typed().sql == time.sql)
+    if not field.type.is_timestamp:
+        raise SQLTypeError(
+            f'the time column "{field.name}" of {function} is {field.type}',
+            span_of(tree.args["time"]),
+            hint="A window needs a TIMESTAMP(3) or TIMESTAMP_LTZ(3) column with a WATERMARK.",
+        )
+    if field.time == "proctime":
+        raise PlanError(
+            "a window over processing time is not built",
+            span_of(tree.args["time"]),
+            hint="Use an event-time column with a WATERMARK.",
+        )
+    bounds = window_bounds(tree, function)
+    names = tuple(_free(relation, name) for name in (START, END, TIME))
+    zone = sources.planner.settings.get(ZONE, "UTC")
+    node = window_assign(relation.node, bounds, field.column, zone=zone, names=(names[0], names[1], names[2]))
+    fields = [
+        Field(f.name, f.column, f.type, f.time if f.time == "proctime" else "", f.qualifier)
+        for f in relation.fields
+    ]
+    fields += [
+        Field(visible, name, node.schema[name].type, node.schema[name].time if field.time else "")
+        for visible, name in zip((START, END, TIME), names, strict=True)
+    ]
+    window = Window(
+        *names, local=field.type.root == "TIMESTAMP_LTZ", function=function, rowtime=bool(field.time)
+    )
+    return Relation(node, tuple(fields), window)
+
+
+def _free(relation: Relation, name: str) -> str:
+    """A column name of the node for a window column; the input may have one of that name."""
+    while name in relation.node.schema:
+        name += "_"
+    return name
+
+
+def window_bounds(tree: WindowTable, function: str) -> Bounds:
+    """The window's description from its interval arguments; errors point at the argument."""
+    module = importlib.import_module(f"streamsql.windows.{function.lower()}")
+    given: dict[str, int] = {}
+    for name in ("size", "slide", "step", "gap", "offset"):
+        argument = tree.args.get(name)
+        if argument is None:
+            continue
+        if name not in module.ARGUMENTS:
+            raise BindError(
+                f'{function} has no argument "{name}"',
+                span_of(argument),
+                hint=f"Its arguments: {', '.join(module.ARGUMENTS)}.",
+            )
+        months = "MONTH" in interval_type(_bare(argument)).root
+        value = interval_value(argument)
+        try:
+            given[name] = microseconds(function, name, value if months else 0, 0 if months else value)
+        except ArgumentError as error:
+            span = span_of(argument)
+            raise error.at(span) if span else error from None
+    try:
+        bounds: Bounds = module.window(given)
+    except ArgumentError as error:
+        span = span_of(tree.args.get(error.argument) or tree)
+        raise error.at(span) if span else error from None
+    return bounds
+
+
+def _bare(tree: exp.Expression) -> exp.Interval:
+    while not isinstance(tree, exp.Interval):
+        if not isinstance(tree, exp.Neg | exp.Paren):
+            raise SQLTypeError(
+                "a window takes interval literals", span_of(tree), hint="Write INTERVAL '1' MINUTE."
+            )
+        tree = tree.this
+    return tree
+
+
+def window_aggregate(
+    source: Relation, window: Window, scope: AggregateScope, sets: list[tuple[int, ...]]
+) -> Relation:
+    """GROUP BY window_start, window_end, …: emits once, when the window closes."""
+    raise PlanError("not built: window aggregate")
