@@ -15,11 +15,13 @@ _SIMPLE = re.compile(r"""\(*(?:"(?:[^"]|"")*"(?:\."(?:[^"]|"")*")*|[\w.]+|'(?:[^
 def let(value: str, body: Callable[[str], str], name: str = "v") -> str:
     """`body` of `value`, which is evaluated once.
 
-    The name must differ from those of an enclosing `let` whose value the body uses.
+    The name must differ from those of an enclosing `let` whose value the body uses; the variable that
+    DuckDB sees gets a prefix that no column is likely to have.
     """
     if _SIMPLE.fullmatch(value):
         return body(value)
-    return f"list_transform([{value}], lambda {name}: {body(name)})[1]"
+    variable = f"let__{name}"
+    return f"list_transform([{value}], lambda {variable}: {body(variable)})[1]"
 
 
 def let_all(values: list[str], body: Callable[[list[str]], str]) -> str:
