@@ -52,6 +52,10 @@ class Database(Protocol):
         """
         ...
 
+    def create_table(self, name: str, schema: pa.Schema) -> None:
+        """A state table with these columns, unless it is there already."""
+        ...
+
     def columns(self, sql: str) -> pa.Schema:
         """The Arrow schema that a SELECT would give, without running it."""
         ...

@@ -23,7 +23,7 @@ class TableColumn:
     kind: str
     type: DataType
     sql: str = ""
-    expression: exp.Expression | None = field(default=None, compare=False)
+    expression: exp.Expr | None = field(default=None, compare=False)
     metadata_key: str = ""
     virtual: bool = False
     proctime: bool = False
@@ -70,7 +70,7 @@ class View:
     """A named query. It was planned when it was created, so its errors are known there."""
 
     name: str
-    query: exp.Expression
+    query: exp.Expr
     source: Source
     columns: tuple[str, ...] = ()
     schema: Schema | None = None

@@ -14,7 +14,7 @@ from streamsql.planner.selects import AggregateScope, Key, SelectScope, aggregat
 from streamsql.planner.windowing import window_aggregate
 from streamsql.sql import exp, span_of
 
-_Sets = list[tuple[exp.Expression, ...]]
+_Sets = list[tuple[exp.Expr, ...]]
 
 
 def has_aggregates(tree: exp.Select) -> bool:
@@ -23,7 +23,7 @@ def has_aggregates(tree: exp.Select) -> bool:
     return any(_holds(c) for c in clauses if c is not None)
 
 
-def _holds(tree: exp.Expression) -> bool:
+def _holds(tree: exp.Expr) -> bool:
     return any(aggregate_name(n) for n in tree.walk(prune=lambda n: isinstance(n, exp.Query | exp.Window)))
 
 
@@ -42,27 +42,27 @@ def grouped(tree: exp.Select, source: Relation, scope: SelectScope) -> tuple[Rel
     return _group_aggregate(source, above, indexes), above
 
 
-def _collect(tree: exp.Expression, scope: AggregateScope) -> None:
+def _collect(tree: exp.Expr, scope: AggregateScope) -> None:
     """Bind every aggregate call below `tree` so that the node knows all of them."""
     for node in tree.walk(prune=lambda n: isinstance(n, exp.Query) or aggregate_name(n) is not None):
         if aggregate_name(node):
             scope.binder.bind(node)
 
 
-def _grouping(group: exp.Group | None) -> tuple[list[exp.Expression], _Sets]:
+def _grouping(group: exp.Group | None) -> tuple[list[exp.Expr], _Sets]:
     """The distinct grouping expressions, and the grouping sets (empty for a plain GROUP BY)."""
     if group is None:
         return [], []
     parts = [_part(e) for e in group.expressions]
     sets: _Sets = [tuple(e for piece in pieces for e in piece) for pieces in product(*parts)]
-    expressions: list[exp.Expression] = []
+    expressions: list[exp.Expr] = []
     for one in sets:
         expressions += [e for e in one if e not in expressions]
     plain = all(not isinstance(e, exp.GroupingSets | exp.Rollup | exp.Cube) for e in group.expressions)
     return expressions, [] if plain else sets
 
 
-def _part(tree: exp.Expression) -> _Sets:
+def _part(tree: exp.Expr) -> _Sets:
     if isinstance(tree, exp.GroupingSets):
         return [s for e in tree.expressions for s in _part_of_sets(e)]
     if isinstance(tree, exp.Rollup):
@@ -75,11 +75,11 @@ def _part(tree: exp.Expression) -> _Sets:
     return [_unit(tree)]
 
 
-def _part_of_sets(tree: exp.Expression) -> _Sets:
+def _part_of_sets(tree: exp.Expr) -> _Sets:
     return _part(tree) if isinstance(tree, exp.GroupingSets | exp.Rollup | exp.Cube) else [_unit(tree)]
 
 
-def _unit(tree: exp.Expression) -> tuple[exp.Expression, ...]:
+def _unit(tree: exp.Expr) -> tuple[exp.Expr, ...]:
     if isinstance(tree, exp.Tuple) or (isinstance(tree, exp.Anonymous) and tree.name.upper() == "ROW"):
         return tuple(tree.expressions)
     if isinstance(tree, exp.Paren):
@@ -87,7 +87,7 @@ def _unit(tree: exp.Expression) -> tuple[exp.Expression, ...]:
     return (tree,)
 
 
-def _keys(expressions: list[exp.Expression], scope: SelectScope) -> tuple[Key, ...]:
+def _keys(expressions: list[exp.Expr], scope: SelectScope) -> tuple[Key, ...]:
     keys: list[Key] = []
     taken: set[str] = set()
     for tree in expressions:

@@ -126,6 +126,6 @@ def _one(relation: Relation, name: str, at: object) -> Field:
     if len(found) != 1:
         raise BindError(
             f'column "{name}" of USING is {"ambiguous" if found else "missing"} on one side',
-            span_of(at) if isinstance(at, exp.Expression) else None,
+            span_of(at) if isinstance(at, exp.Expr) else None,
         )
     return found[0]

@@ -15,6 +15,7 @@ from streamsql.planner.query import QueryPlanner
 from streamsql.planner.scans import finished
 from streamsql.planner.tables import define_table
 from streamsql.sql.statements import (
+    CreateFunction,
     CreateTable,
     CreateView,
     Drop,
@@ -97,10 +98,12 @@ class Planner:
 
     def drop(self, statement: Drop) -> bool:
         """Remove it; False when it was not there and IF EXISTS says that this is well."""
-        kinds = {"TABLE": self.catalog.tables, "VIEW": self.catalog.views, "FUNCTION": self.catalog.functions}
-        known = kinds[statement.kind]
-        if statement.name.last in known:
-            del known[statement.name.last]  # type: ignore[attr-defined]
+        kinds: dict[str, dict[str, Table] | dict[str, View] | dict[str, CreateFunction]] = {
+            "TABLE": self.catalog.tables,
+            "VIEW": self.catalog.views,
+            "FUNCTION": self.catalog.functions,
+        }
+        if kinds[statement.kind].pop(statement.name.last, None) is not None:
             return True
         if statement.if_exists:
             return False

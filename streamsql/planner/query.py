@@ -41,7 +41,7 @@ class QueryPlanner:
         self.source = source
         self.sources = Sources(self)
 
-    def plan(self, tree: exp.Expression, outer: Scope | None = None) -> Relation:
+    def plan(self, tree: exp.Expr, outer: Scope | None = None) -> Relation:
         """The relation of a query: SELECT, set operation, VALUES, or one in parentheses."""
         try:
             with self.sources.common_tables(tree):
@@ -49,7 +49,7 @@ class QueryPlanner:
         except SQLError as error:
             raise error.located(self.source) from error.__cause__
 
-    def _body(self, tree: exp.Expression, outer: Scope | None) -> Relation:
+    def _body(self, tree: exp.Expr, outer: Scope | None) -> Relation:
         if isinstance(tree, exp.Subquery):
             inner = self.plan(tree.this, outer)
             return self._ordered(tree, inner, None)
@@ -96,7 +96,7 @@ class QueryPlanner:
             items.append((named or f"EXPR${position}", bound))
         return items
 
-    def _star(self, item: exp.Expression, source: Relation, scope: SelectScope, allowed: bool) -> list[Item]:
+    def _star(self, item: exp.Expr, source: Relation, scope: SelectScope, allowed: bool) -> list[Item]:
         qualifier = item.table if isinstance(item, exp.Column) else ""
         fields = [f for f in source.fields if not qualifier or f.qualifier == qualifier]
         if not fields:
@@ -130,7 +130,7 @@ class QueryPlanner:
     # ORDER BY and LIMIT, over constants
 
     def _ordered(
-        self, tree: exp.Expression, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
+        self, tree: exp.Expr, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
     ) -> Relation:
         order, limit, offset = (tree.args.get(k) for k in ("order", "limit", "offset"))
         if order is None and limit is None and offset is None:
@@ -155,7 +155,7 @@ class QueryPlanner:
         tail += f" LIMIT {_count(limit)}" if limit is not None else ""
         tail += f" OFFSET {_count(offset)}" if offset is not None else ""
         what = "ORDER BY" if order is not None else "LIMIT"
-        span = span_of(order or limit or offset)
+        span = next((span_of(c) for c in (order, limit, offset) if c is not None), None)
         whole = Whole(
             (node,),
             result.node.schema,
@@ -169,7 +169,7 @@ class QueryPlanner:
         return Relation(whole, result.fields)
 
     def _order_key(
-        self, tree: exp.Expression, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
+        self, tree: exp.Expr, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
     ) -> str | Typed:
         if isinstance(tree, exp.Literal) and tree.is_int:
             position = int(tree.name)
@@ -303,14 +303,14 @@ def union_of(left: Node, right: Node, schema: Schema) -> Node:
     return Union(inputs, schema, all(i.append_only for i in inputs), hidden)
 
 
-def _implied_name(tree: exp.Expression) -> str:
+def _implied_name(tree: exp.Expr) -> str:
     """The name of a column or ROW field that has no alias."""
     if isinstance(tree, exp.Column | exp.Dot):
         return tree.name or tree.output_name
     return ""
 
 
-def _count(tree: exp.Expression) -> str:
+def _count(tree: exp.Expr) -> str:
     value = tree.args.get("count") or tree.expression or tree.this
     if isinstance(value, exp.Literal) and value.is_int:
         return value.name

@@ -70,7 +70,7 @@ class Scope:
         self.outer = outer
         self.correlated = False
 
-    def column(self, tree: exp.Expression) -> Typed:
+    def column(self, tree: exp.Expr) -> Typed:
         """A column or a path into a ROW. Raises BindError: unknown, or ambiguous."""
         parts = [part.name for part in tree.parts] if isinstance(tree, exp.Column) else [tree.name]
         found = self._resolve(parts, tree)
@@ -81,16 +81,16 @@ class Scope:
             return self.outer.column(tree)
         raise self._unknown(parts, tree)
 
-    def call(self, tree: exp.Expression) -> Typed | None:
+    def call(self, tree: exp.Expr) -> Typed | None:
         return None
 
-    def _resolve(self, parts: list[str], tree: exp.Expression) -> Typed | None:
+    def _resolve(self, parts: list[str], tree: exp.Expr) -> Typed | None:
         if len(parts) > 1 and any(f.qualifier == parts[0] for f in self.fields):
             inside = [f for f in self.fields if f.qualifier == parts[0] and f.name == parts[1]]
             return self._path(inside, parts[1:], tree) if inside else None
         return self._path([f for f in self.fields if f.name == parts[0]], parts, tree)
 
-    def _path(self, fields: list[Field], parts: list[str], tree: exp.Expression) -> Typed | None:
+    def _path(self, fields: list[Field], parts: list[str], tree: exp.Expr) -> Typed | None:
         if not fields:
             return None
         if len(fields) > 1:
@@ -105,7 +105,7 @@ class Scope:
             value = row_field(value, name, tree)
         return value
 
-    def _unknown(self, parts: list[str], tree: exp.Expression) -> BindError:
+    def _unknown(self, parts: list[str], tree: exp.Expr) -> BindError:
         qualifiers = sorted({f.qualifier for f in self.fields if f.qualifier})
         known = [*qualifiers, *(f.name for f in self.fields)]
         if len(parts) > 1 and parts[0] not in known:
@@ -122,7 +122,7 @@ class Scope:
         return BindError(f'column "{name}" does not exist{where}', span_of(tree), hint=hint)
 
 
-def row_field(value: Typed, name: str, tree: exp.Expression) -> Typed:
+def row_field(value: Typed, name: str, tree: exp.Expr) -> Typed:
     """`value.name` of a ROW. Raises BindError when there is no such field."""
     if value.type.root != "ROW" or name not in value.type.names:
         if value.type.root == "ROW":

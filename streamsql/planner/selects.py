@@ -22,7 +22,7 @@ class Subqueries(Protocol):
 
     settings: Mapping[str, str]
 
-    def plan(self, tree: exp.Expression, outer: Scope | None = None) -> Relation: ...
+    def plan(self, tree: exp.Expr, outer: Scope | None = None) -> Relation: ...
 
 
 class SelectScope(Scope):
@@ -33,7 +33,7 @@ class SelectScope(Scope):
         self.planner = planner
         self.binder = Binder(self, planner.settings)
 
-    def call(self, tree: exp.Expression) -> Typed | None:
+    def call(self, tree: exp.Expr) -> Typed | None:
         if isinstance(tree, exp.Subquery):
             return self._scalar(tree)
         if isinstance(tree, exp.Exists):
@@ -51,7 +51,7 @@ class SelectScope(Scope):
             )
         return self._misplaced(tree)
 
-    def _misplaced(self, tree: exp.Expression) -> Typed | None:
+    def _misplaced(self, tree: exp.Expr) -> Typed | None:
         name = aggregate_name(tree)
         if name is None:
             return None
@@ -61,7 +61,7 @@ class SelectScope(Scope):
             hint="Aggregates may stand in SELECT, HAVING and ORDER BY; not in WHERE, ON or GROUP BY.",
         )
 
-    def _inner(self, tree: exp.Expression) -> tuple[str, Relation]:
+    def _inner(self, tree: exp.Expr) -> tuple[str, Relation]:
         inner = tree.this if isinstance(tree, exp.Subquery) else tree
         relation = self.planner.plan(inner, self)
         if not constant(relation.node):
@@ -93,7 +93,7 @@ class SelectScope(Scope):
         word = "ANY" if isinstance(tree.expression, exp.Any) else "ALL"
         return self._compared(tree, value, sql, relation, f"{_OPERATORS[type(tree)]} {word}")
 
-    def _compared(self, tree: exp.Expression, value: Typed, sql: str, relation: Relation, how: str) -> Typed:
+    def _compared(self, tree: exp.Expr, value: Typed, sql: str, relation: Relation, how: str) -> Typed:
         if len(relation.fields) != 1:
             raise SQLTypeError(
                 f"the subquery has {len(relation.fields)} columns, one is compared", span_of(tree)
@@ -111,7 +111,7 @@ class SelectScope(Scope):
         )
 
 
-_OPERATORS: dict[type[exp.Expression], str] = {
+_OPERATORS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -143,7 +143,7 @@ class AggregateScope(SelectScope):
         self.calls: dict[str, aggregates.Aggregate] = {}
         self.groupings: dict[str, tuple[int, ...]] = {}
 
-    def column(self, tree: exp.Expression) -> Typed:
+    def column(self, tree: exp.Expr) -> Typed:
         key = self._key(tree)
         if key is not None:
             return key
@@ -156,7 +156,7 @@ class AggregateScope(SelectScope):
             hint="Add it to GROUP BY, or put it in an aggregate such as MAX(…).",
         )
 
-    def call(self, tree: exp.Expression) -> Typed | None:
+    def call(self, tree: exp.Expr) -> Typed | None:
         name = aggregate_name(tree)
         if name in ("GROUPING", "GROUPING_ID"):
             return self._grouping(tree)
@@ -168,7 +168,7 @@ class AggregateScope(SelectScope):
                 return key
         return super().call(tree) if not isinstance(tree, exp.Column) else None
 
-    def _key(self, tree: exp.Expression) -> Typed | None:
+    def _key(self, tree: exp.Expr) -> Typed | None:
         if any(aggregate_name(n) for n in tree.walk()) or not any(
             isinstance(n, exp.Column) for n in tree.walk()
         ):
@@ -182,13 +182,13 @@ class AggregateScope(SelectScope):
                 return Typed(quote(key.name), key.value.type, time=key.value.time)
         return None
 
-    def _aggregate(self, tree: exp.Expression) -> Typed:
+    def _aggregate(self, tree: exp.Expr) -> Typed:
         bound = bind_aggregate(tree, self.source, grouped=self.grouped)
         name = next((n for n, known in self.calls.items() if known == bound), f"$agg{len(self.calls)}")
         self.calls[name] = bound
         return Typed(quote(name), bound.type, aggregate=True)
 
-    def _grouping(self, tree: exp.Expression) -> Typed:
+    def _grouping(self, tree: exp.Expr) -> Typed:
         indexes = []
         for argument in tree.expressions:
             sql = self.source.binder.bind(argument).sql
@@ -201,7 +201,7 @@ class AggregateScope(SelectScope):
         return Typed(quote(name), self.grouping_type)
 
 
-def aggregate_name(tree: exp.Expression) -> str | None:
+def aggregate_name(tree: exp.Expr) -> str | None:
     """The upper-case name if `tree` is an aggregate call (FILTER or WITHIN GROUP around it too)."""
     if isinstance(tree, exp.Filter | exp.WithinGroup):
         return aggregate_name(tree.this)
@@ -212,7 +212,7 @@ def aggregate_name(tree: exp.Expression) -> str | None:
     return None
 
 
-def bind_aggregate(tree: exp.Expression, scope: SelectScope, *, grouped: bool) -> aggregates.Aggregate:
+def bind_aggregate(tree: exp.Expr, scope: SelectScope, *, grouped: bool) -> aggregates.Aggregate:
     """An aggregate call over the input of GROUP BY, its arguments bound there."""
     condition: Typed | None = None
     call = tree
@@ -243,7 +243,7 @@ def bind_aggregate(tree: exp.Expression, scope: SelectScope, *, grouped: bool) -
         raise
 
 
-def boolean(value: Typed, tree: exp.Expression, clause: str) -> Typed:
+def boolean(value: Typed, tree: exp.Expr, clause: str) -> Typed:
     """`value` if it is BOOLEAN; SQLTypeError naming the clause otherwise."""
     if value.type.root != "BOOLEAN":
         raise SQLTypeError(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class _Common:
     """A WITH query, and the WITH names that it could see."""
 
-    query: exp.Expression
+    query: exp.Expr
     columns: tuple[str, ...]
     visible: dict[str, _Common]
 
@@ -45,7 +45,7 @@ class Sources:
         self.views: list[str] = []
 
     @contextlib.contextmanager
-    def common_tables(self, tree: exp.Expression) -> Iterator[None]:
+    def common_tables(self, tree: exp.Expr) -> Iterator[None]:
         """The WITH clause of `tree` is visible inside."""
         before = self.common
         clause = tree.args.get("with_")
@@ -77,10 +77,11 @@ class Sources:
             )
         return relation
 
-    def item(self, tree: exp.Expression, outer: Scope | None) -> Relation:
+    def item(self, tree: exp.Expr, outer: Scope | None) -> Relation:
         """One FROM item with its alias."""
-        alias = tree.args.get("alias")
-        names = tuple(c.name for c in alias.args.get("columns") or ()) if alias is not None else ()
+        given = tree.args.get("alias")
+        alias: exp.TableAlias = given if given is not None else exp.TableAlias()
+        names = tuple(c.name for c in alias.args.get("columns") or ())
         relation = self._unaliased(tree, outer)
         if len(names) > len(relation.fields):
             raise BindError(
@@ -93,9 +94,9 @@ class Sources:
                 hint="Name all of them, or none.",
             )
         default = tree.name if isinstance(tree, exp.Table) else ""
-        return relation.aliased(alias.name if alias is not None and alias.name else default, names)
+        return relation.aliased(alias.name or default, names)
 
-    def _unaliased(self, tree: exp.Expression, outer: Scope | None) -> Relation:
+    def _unaliased(self, tree: exp.Expr, outer: Scope | None) -> Relation:
         if isinstance(tree, exp.Table):
             return self.table(tree)
         if isinstance(tree, exp.Subquery):
@@ -205,7 +206,7 @@ class Sources:
         return kind
 
 
-def _hinted(table: Table, hints: Iterable[exp.Expression]) -> Table:
+def _hinted(table: Table, hints: Iterable[exp.Expr]) -> Table:
     """The table with the options of `/*+ OPTIONS('k'='v') */` on top of its own."""
     options = dict(table.options)
     for hint in hints:

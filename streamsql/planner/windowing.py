@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
+from streamsql.core.schema import Column, quote
 from streamsql.errors import BindError, PlanError, SQLTypeError
+from streamsql.operators import window_aggregate as operators
 from streamsql.operators.window import window_assign
+from streamsql.operators.window_aggregate import Bound
 from streamsql.planner.scope import Field, Relation, Scope, Window
 from streamsql.planner.selects import AggregateScope, SelectScope
 from streamsql.sql import WindowTable, exp, interval_type, interval_value, span_of
@@ -50,9 +54,8 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
         Field(visible, name, node.schema[name].type, node.schema[name].time if field.time else "")
         for visible, name in zip((START, END, TIME), names, strict=True)
     ]
-    window = Window(
-        *names, local=field.type.root == "TIMESTAMP_LTZ", function=function, rowtime=bool(field.time)
-    )
+    local = field.type.root == "TIMESTAMP_LTZ"
+    window = Window(names[0], names[1], names[2], local, function, rowtime=bool(field.time))
     return Relation(node, tuple(fields), window)
 
 
@@ -92,7 +95,7 @@ def window_bounds(tree: WindowTable, function: str) -> Bounds:
     return bounds
 
 
-def _bare(tree: exp.Expression) -> exp.Interval:
+def _bare(tree: exp.Expr) -> exp.Interval:
     while not isinstance(tree, exp.Interval):
         if not isinstance(tree, exp.Neg | exp.Paren):
             raise SQLTypeError(
@@ -105,5 +108,34 @@ def _bare(tree: exp.Expression) -> exp.Interval:
 def window_aggregate(
     source: Relation, window: Window, scope: AggregateScope, sets: list[tuple[int, ...]]
 ) -> Relation:
-    """GROUP BY window_start, window_end, …: emits once, when the window closes."""
-    raise PlanError("not built: window aggregate")
+    """GROUP BY window_start, window_end, …: emits once, when the window closes.
+
+    Keys that are window columns become the node's own; the others are its keys.
+    """
+    columns = {quote(window.start): "start", quote(window.end): "end"}
+    if window.time:
+        columns[quote(window.time)] = "time"
+    bounds = [(k.name, cast(Bound, columns[k.value.sql])) for k in scope.keys if k.value.sql in columns]
+    plain = [i for i, k in enumerate(scope.keys) if k.value.sql not in columns]
+    keys = [(Column(scope.keys[i].name, scope.keys[i].value.type), scope.keys[i].value.sql) for i in plain]
+    zone = scope.planner.settings.get(ZONE, "UTC")
+    node = operators.window_aggregate(
+        source.node,
+        keys,
+        tuple(scope.calls.items()),
+        start=window.start,
+        end=window.end,
+        windows=bounds,
+        zone=zone,
+        local_zoned=window.local,
+        sets=[tuple(plain.index(i) for i in s if i in plain) for s in sets],
+        groupings=[
+            (name, tuple(plain.index(i) for i in of if i in plain)) for name, of in scope.groupings.items()
+        ],
+    )
+    fields = tuple(Field(c.name, c.name, c.type, c.time) for c in node.schema)
+    named = {bound: name for name, bound in bounds}
+    kept = replace(
+        window, start=named["start"], end=named["end"], time=named.get("time", ""), aggregated=True
+    )
+    return Relation(node, fields, kept)

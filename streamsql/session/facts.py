@@ -11,7 +11,7 @@ from streamsql.errors import BindError, did_you_mean
 from streamsql.planner.catalog import Catalog, Table, View
 from streamsql.session.query import Query
 from streamsql.sql import canonical
-from streamsql.sql import statements as sql
+from streamsql.sql import statements as st
 from streamsql.values.functions import functions, lookup
 
 SETTINGS: Mapping[str, str] = {
@@ -62,7 +62,7 @@ class Facts:
         self._catalog = catalog
         self._settings = settings
 
-    def show(self, statement: sql.Show, jobs: Sequence[Query] = ()) -> Result:
+    def show(self, statement: st.Show, jobs: Sequence[Query] = ()) -> Result:
         match statement.what:
             case "TABLES":
                 names = self._catalog.names()
@@ -93,14 +93,14 @@ class Facts:
         header = statement.what.lower().removesuffix("s") + " name"
         return Result("table", columns=((header, "STRING"),), rows=tuple((n,) for n in kept))
 
-    def _created(self, name: sql.Name) -> str:
+    def _created(self, name: st.Name) -> str:
         found = self._catalog.find(name)
         if isinstance(found, Table):
             assert found.definition is not None
             return canonical(found.definition)
         return found.source.text.strip()
 
-    def describe(self, statement: sql.Describe) -> Result:
+    def describe(self, statement: st.Describe) -> Result:
         if statement.kind == "FUNCTION":
             found = lookup(statement.name.last)
             if found is None:
@@ -118,7 +118,7 @@ class Facts:
             return Result("table", columns=(("fact", "STRING"), ("value", "STRING")), rows=facts)
         return self._described(statement.name)
 
-    def _described(self, name: sql.Name) -> Result:
+    def _described(self, name: st.Name) -> Result:
         columns = tuple((n, "STRING") for n in ("name", "type", "null", "key", "extras", "watermark"))
         found = self._catalog.find(name)
         if isinstance(found, View):

@@ -21,7 +21,7 @@ from streamsql.planner.relational import Constant
 from streamsql.session.facts import SETTINGS, CatalogView, Facts, Result
 from streamsql.session.query import Query
 from streamsql.sql import parse
-from streamsql.sql import statements as sql
+from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
 
 FOREIGN = (
@@ -112,12 +112,12 @@ class Session:
         Its INSERTs are one job, which comes before the next SELECT, or at the end. Raises
         StreamSQLError; the statements before the one at fault have been run.
         """
-        pending: list[sql.Insert] = []
+        pending: list[st.Insert] = []
         for statement in parse(substituted(Source(text, origin), variables or {})):
-            if isinstance(statement, sql.Insert):
+            if isinstance(statement, st.Insert):
                 pending.append(statement)
                 continue
-            if pending and isinstance(statement, sql.Select | sql.StatementSet):
+            if pending and isinstance(statement, st.Select | st.StatementSet):
                 yield self._inserts(pending)
                 pending = []
             yield self._statement(statement)
@@ -153,15 +153,15 @@ class Session:
                 errors.append(error)
         return errors
 
-    def _plan_only(self, statement: sql.Statement) -> None:
+    def _plan_only(self, statement: st.Statement) -> None:
         match statement:
-            case sql.Select():
+            case st.Select():
                 self.planner.select(statement)
-            case sql.Insert():
+            case st.Insert():
                 self.planner.inserts((statement,))
-            case sql.StatementSet():
+            case st.StatementSet():
                 self.planner.inserts(statement.inserts)
-            case sql.StopJob():
+            case st.StopJob():
                 pass
             case _:
                 self._statement(statement)
@@ -169,16 +169,16 @@ class Session:
     def explain(self, text: str, *, origin: str = "<sql>", variables: Mapping[str, str] | None = None) -> str:
         """The text plans of a script's queries; its other statements run."""
         plans: list[str] = []
-        inserts: list[sql.Insert] = []
+        inserts: list[st.Insert] = []
         for statement in parse(substituted(Source(text, origin), variables or {})):
             match statement:
-                case sql.Insert():
+                case st.Insert():
                     inserts.append(statement)
-                case sql.StatementSet():
+                case st.StatementSet():
                     plans.append(self.planner.inserts(statement.inserts).text)
-                case sql.Select():
+                case st.Select():
                     plans.append(self.planner.select(statement).text)
-                case sql.Explain():
+                case st.Explain():
                     plans.append(self.planner.explain(statement))
                 case _:
                     self._statement(statement)
@@ -188,49 +188,49 @@ class Session:
 
     # Statements
 
-    def _statement(self, statement: sql.Statement) -> Result:
+    def _statement(self, statement: st.Statement) -> Result:
         try:
             return self._run(statement)
         except SQLError as error:
             raise error.located(statement.source) from error.__cause__
 
-    def _run(self, statement: sql.Statement) -> Result:
+    def _run(self, statement: st.Statement) -> Result:
         planner = self.planner
         match statement:
-            case sql.Select():
+            case st.Select():
                 return Result("query", query=self.query(planner.select(statement), statement.text))
-            case sql.StatementSet():
+            case st.StatementSet():
                 return self._inserts(statement.inserts)
-            case sql.CreateTable():
+            case st.CreateTable():
                 made = planner.create_table(statement)
                 return Result(
                     "message", f'table "{statement.name}" {"created" if made else "exists already"}'
                 )
-            case sql.CreateView():
+            case st.CreateView():
                 view = planner.create_view(statement)
                 return Result("message", f'view "{statement.name}" {"created" if view else "exists already"}')
-            case sql.Drop():
+            case st.Drop():
                 gone = planner.drop(statement)
                 kind = statement.kind.lower()
                 return Result(
                     "message", f'{kind} "{statement.name}" {"dropped" if gone else "was not there"}'
                 )
-            case sql.Explain():
+            case st.Explain():
                 lines = planner.explain(statement).split("\n")
                 return Result("table", columns=(("plan", "STRING"),), rows=tuple((line,) for line in lines))
-            case sql.Set():
+            case st.Set():
                 return self._set_statement(statement)
-            case sql.Reset():
+            case st.Reset():
                 return self._reset(statement)
-            case sql.Show():
+            case st.Show():
                 return self._facts.show(statement, self.queries)
-            case sql.Describe():
+            case st.Describe():
                 return self._facts.describe(statement)
-            case sql.StopJob():
+            case st.StopJob():
                 return self._stop(statement)
         raise UsageError(f"{type(statement).__name__} is not built")
 
-    def _inserts(self, statements: Sequence[sql.Insert]) -> Result:
+    def _inserts(self, statements: Sequence[st.Insert]) -> Result:
         text = ";\n".join(s.text for s in statements)
         query = self.query(self.planner.inserts(statements), text)
         names = ", ".join(f'"{s.table}"' for s in statements)
@@ -264,7 +264,7 @@ class Session:
             raise UsageError(f'setting "{key}" does not exist', hint=did_you_mean(key, SETTINGS, "Settings"))
         self.settings[key] = value
 
-    def _set_statement(self, statement: sql.Set) -> Result:
+    def _set_statement(self, statement: st.Set) -> Result:
         if statement.key is None:
             rows = tuple(sorted(self.settings.items()))
             return Result("table", columns=(("key", "STRING"), ("value", "STRING")), rows=rows)
@@ -274,7 +274,7 @@ class Session:
             raise BindError(error.message, statement.span, hint=error.hint) from None
         return Result("message", f"{statement.key} = {statement.value}")
 
-    def _reset(self, statement: sql.Reset) -> Result:
+    def _reset(self, statement: st.Reset) -> Result:
         if statement.key is None:
             self.settings.clear()
             self.settings.update(SETTINGS)
@@ -284,7 +284,7 @@ class Session:
             self.settings.pop(statement.key, None)
         return Result("message", f"{statement.key or 'all settings'} reset")
 
-    def _stop(self, statement: sql.StopJob) -> Result:
+    def _stop(self, statement: st.StopJob) -> Result:
         query = next((q for q in self.queries if q.name == statement.job), None)
         if query is None:
             raise BindError(
