@@ -61,13 +61,11 @@ class ScanSQL:
 
     def _rows(self, source: str, *, guarded: bool, careful: bool) -> str:
         inner = self._columns(source, guarded=guarded, extra=self._doubts(guarded))
-        raised = ""
-        if self._scan.computed:
-            made = ", ".join(f"{_tried(sql, careful)} AS {quote(name)}" for name, sql in self._scan.computed)
-            raised = self._raised(self._scan.computed) if careful else ""
-            inner = f"SELECT *, {made}{raised} FROM ({inner})"
-        elif careful:
-            inner = f"SELECT *, NULL::VARCHAR AS {quote(RAISED)} FROM ({inner})"
+        if careful:
+            inner = self._tried(inner)
+        elif self._scan.computed:
+            made = ", ".join(f"{sql} AS {quote(name)}" for name, sql in self._scan.computed)
+            inner = f"SELECT *, {made} FROM ({inner})"
         names = [quote(n) for n in self._scan.schema.names]
         hidden = [quote(DIFF)] if not self._scan.append_only else []
         null = "".join(f" OR {quote(n)} IS NULL" for n in self._required())
@@ -79,21 +77,29 @@ class ScanSQL:
 
     def _times(self, careful: bool) -> list[str]:
         rowtime = self._scan.rowtime
-        raised = quote(RAISED)
-        if rowtime is None:
-            return [raised] if careful else []
-        us = f"epoch_us({rowtime.watermark})"
-        times = [f"epoch_us({quote(rowtime.column)}) AS {quote(ROWTIME)}",
-                 f"{_tried(us, careful)} AS {quote(WATERMARK_OF_ROW)}"]
-        if careful:
-            name = text_literal(rowtime.column)
-            times.append(f"coalesce({raised}, CASE WHEN {_raises(us)} THEN {name} END) AS {raised}")
+        times = [quote(RAISED)] if careful else []
+        if rowtime is not None:
+            us = quote(WATERMARK_OF_ROW) if careful else f"epoch_us({rowtime.watermark})"
+            times += [f"epoch_us({quote(rowtime.column)}) AS {quote(ROWTIME)}",
+                      f"{us} AS {quote(WATERMARK_OF_ROW)}"]
         return times
 
-    @staticmethod
-    def _raised(computed: Sequence[tuple[str, str]]) -> str:
-        cases = " ".join(f"WHEN {_raises(sql)} THEN {text_literal(name)}" for name, sql in computed)
-        return f", CASE {cases} END AS {quote(RAISED)}"
+    def _tried(self, inner: str) -> str:
+        """The computed columns, each in a SELECT of its own: DuckDB takes what two expressions of
+        one SELECT have in common out of them, and so out of TRY. A list tells a NULL from a failure."""
+        scan = self._scan
+        steps = list(scan.computed)
+        if scan.rowtime is not None:
+            steps.append((scan.rowtime.column, f"epoch_us({scan.rowtime.watermark})"))
+        flags = []
+        for n, (name, sql) in enumerate(steps):
+            tried = quote(f"$tried{n}")
+            target = name if n < len(scan.computed) else WATERMARK_OF_ROW
+            inner = f"SELECT *, {_try_list(sql)} AS {tried} FROM ({inner})"
+            inner = f"SELECT *, {tried}[1] AS {quote(target)} FROM ({inner})"
+            flags.append(f"WHEN {tried} IS NULL THEN {text_literal(name)}")
+        raised = f"CASE {' '.join(flags)} END" if flags else "NULL::VARCHAR"
+        return f"SELECT *, {raised} AS {quote(RAISED)} FROM ({inner})"
 
     def _required(self) -> list[str]:
         scan = self._scan
@@ -136,17 +142,9 @@ class ScanSQL:
         return f"(SELECT * REPLACE ({swaps}), {invalid} AS \"$invalid\" FROM ({inner}))"
 
 
-def _tried(sql: str, careful: bool) -> str:
-    return f"TRY({sql})" if careful and _can_try(sql) else sql
-
-
-def _raises(sql: str) -> str:
-    return f"TRY(({sql}) IS NULL) IS NULL" if _can_try(sql) else "false"
-
-
-def _can_try(sql: str) -> bool:
-    """DuckDB takes no subquery inside TRY (the clock is one)."""
-    return "(SELECT " not in sql.upper()
+def _try_list(sql: str) -> str:
+    """[value], NULL if it raises. DuckDB takes no subquery inside TRY (the clock is one)."""
+    return f"[{sql}]" if "(SELECT " in sql.upper() else f"TRY([{sql}])"
 
 
 def _any(tests: Sequence[str]) -> str:

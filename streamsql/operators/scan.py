@@ -30,6 +30,9 @@ ErrorMode = Literal["fail", "log", "ignore"]
 GUARDED_CHUNKS = 64
 """Chunks for which a scan stays with the slower statement after one that needed it."""
 
+_EXPLAINED_ROWS = 10
+"""Failed expressions of a chunk that are run once more, alone, to hear why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -329,14 +332,28 @@ class _Statements:
 
     def _run_from(self, level: int, raw: pa.Table) -> pa.Table:
         """Try the statements from the fastest that is likely to do, each slower and more patient."""
-        for n, name in enumerate(("fast", "guarded", "careful")[level:], level):
+        for n, name in enumerate(("fast", "guarded")[level:], level):
             try:
                 return self._run(name, raw)
             except DataError:
-                if n == 2:
-                    raise
                 self._level, self._calm = n + 1, GUARDED_CHUNKS
-        raise AssertionError("the last statement returned or raised")
+        return self._halved(raw)
+
+    def _halved(self, raw: pa.Table) -> pa.Table:
+        """By `careful`; where even that raises, by halves, until the row at fault stands alone."""
+        try:
+            return self._run("careful", raw)
+        except DataError:
+            if len(raw) == 1:
+                return self._blank(raw)
+        half = len(raw) // 2
+        return pa.concat_tables([self._halved(raw.slice(0, half)), self._halved(raw.slice(half))])
+
+    def _blank(self, raw: pa.Table) -> pa.Table:
+        """What stands for one row that raises whatever is tried: NULLs, and that it raised."""
+        shape = self._run("careful", raw.slice(0, 0)).schema
+        known = {_scan_sql.SUSPECT: [False], _scan_sql.SKIP: [False], _scan_sql.RAISED: [""]}
+        return pa.table([known.get(f.name, [None]) for f in shape], schema=shape)
 
     def _settle(self) -> None:
         if self._level:
@@ -348,8 +365,9 @@ class _Statements:
         at = np.flatnonzero(raised.is_valid().to_numpy())
         names = raised.take(pa.array(at)).to_pylist()
         for n, (position, name) in enumerate(zip(at.tolist(), names, strict=True)):
-            detail = self._complaint(raw.slice(position, 1)) if n < 10 else None
-            refusals.add([position], "computed", [f'column "{name}" cannot be computed'], detail)
+            detail = self._complaint(raw.slice(position, 1)) if n < _EXPLAINED_ROWS else None
+            what = f'column "{name}"' if name else "a column"
+            refusals.add([position], "computed", [f"{what} cannot be computed"], detail)
 
     def _complaint(self, row: pa.Table) -> str | None:
         try:

@@ -39,12 +39,18 @@ def options(module: ModuleType, given: Mapping[str, str]) -> Options:
     return validate(given, module.OPTIONS, "the format")
 
 
-def scan(module: ModuleType, schema: Schema, given: Mapping[str, str] | None = None, **more: Any) -> Scan:
-    """A scan of records in a format, with all columns read; `more` are fields of Scan."""
-    decoding = module.decoder(schema, options(module, given or {}))
+def scan(module: ModuleType, value: Schema, given: Mapping[str, str] | None = None, /, **more: Any) -> Scan:
+    """A scan of records whose values have these columns, all of them read; `more` are fields of Scan."""
+    decoding = module.decoder(value, options(module, given or {}))
     fields: dict[str, Any] = {
-        "schema": schema, "append_only": True, "hidden": (WATERMARK, SEQ), "name": "t",
-        "table": TableSpec("t", schema, Options({})), "value": Decoded(decoding, schema.names), **more}
+        "schema": value,
+        "append_only": True,
+        "hidden": (WATERMARK, SEQ),
+        "name": "t",
+        "table": TableSpec("t", value, Options({})),
+        "value": Decoded(decoding, value.names),
+        **more,
+    }
     return Scan(inputs=(), **fields)
 
 
@@ -61,8 +67,9 @@ def splits(count: int) -> list[Split]:
     return [Split(f"t-{n}", "t", n) for n in range(count)]
 
 
-def chunk(values: Sequence[bytes | None], split: Sequence[int] | None = None, start: int = 0,
-          **more: pa.Array) -> Chunk:
+def chunk(
+    values: Sequence[bytes | None], split: Sequence[int] | None = None, start: int = 0, **more: pa.Array
+) -> Chunk:
     """Records of one split, or of the given ones; offsets count up within each split."""
     of = np.asarray(split if split is not None else [0] * len(values), np.int32)
     offset = np.zeros(len(values), np.int64)
@@ -71,7 +78,9 @@ def chunk(values: Sequence[bytes | None], split: Sequence[int] | None = None, st
     return Chunk(pa.table({"value": pa.array(values, pa.binary()), **more}), of, offset, {})
 
 
-def decoded(module: ModuleType, schema: Schema, given: Mapping[str, str], *records: bytes | None) -> list[Any]:
+def decoded(
+    module: ModuleType, schema: Schema, given: Mapping[str, str], *records: bytes | None
+) -> list[Any]:
     """What each record becomes: its row as a tuple, its reason as a string, or None if it is skipped."""
     with running(scan(module, schema, given)) as step:
         step.observe(splits(1))
@@ -79,7 +88,7 @@ def decoded(module: ModuleType, schema: Schema, given: Mapping[str, str], *recor
         errors = step.take_errors()
     found: list[Any] = [None] * len(records)
     if batch is not None:
-        assert batch.table.schema.types[:len(schema)] == schema.arrow().types
+        assert batch.table.schema.types[: len(schema)] == schema.arrow().types
         for row in batch.table.to_pylist():
             found[row[SEQ]] = tuple(row[n] for n in schema.names)
     for row in errors.to_pylist() if errors is not None else []:
@@ -90,8 +99,10 @@ def decoded(module: ModuleType, schema: Schema, given: Mapping[str, str], *recor
 def encoded(module: ModuleType, schema: Schema, given: Mapping[str, str], *rows: Sequence[Any]) -> list[Any]:
     """What each row becomes as a record."""
     encoding = module.encoder(schema, options(module, given))
-    table = pa.table([pa.array([r[n] for r in rows], c.type.arrow_type()) for n, c in enumerate(schema)],
-                     names=list(schema.names))
+    table = pa.table(
+        [pa.array([r[n] for r in rows], c.type.arrow_type()) for n, c in enumerate(schema)],
+        names=list(schema.names),
+    )
     database = Database()
     try:
         database.over("rows", table.schema).set(table)
@@ -103,5 +114,17 @@ def encoded(module: ModuleType, schema: Schema, given: Mapping[str, str], *rows:
     return [v if v is None or isinstance(v, bytes) else v.encode() for v in out.to_pylist()]
 
 
-__all__ = ["Decoded", "Rowtime", "Scan", "ScanStep", "chunk", "columns", "decoded", "encoded", "options",
-           "running", "scan", "splits"]
+__all__ = [
+    "Decoded",
+    "Rowtime",
+    "Scan",
+    "ScanStep",
+    "chunk",
+    "columns",
+    "decoded",
+    "encoded",
+    "options",
+    "running",
+    "scan",
+    "splits",
+]

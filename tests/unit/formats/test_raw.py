@@ -43,21 +43,28 @@ CASES: list[tuple[DataType, dict[str, str], Any, bytes]] = [
 
 
 @pytest.mark.parametrize(("kind", "given", "value", "record"), CASES)
-def test_a_value_is_read_and_written(kind: DataType, given: dict[str, str], value: Any, record: bytes) -> None:
+def test_a_value_is_read_and_written(
+    kind: DataType, given: dict[str, str], value: Any, record: bytes
+) -> None:
     schema = columns(value=kind)
     assert decoded(raw, schema, given, record, None) == [(value,), (None,)]
     assert encoded(raw, schema, given, (value,), (None,)) == [record, None]
 
 
-@pytest.mark.parametrize(("kind", "given", "record", "reason"), [
-    (STRING, {}, b"a\xff", 'column "v" of type STRING cannot hold 61FF (hexadecimal)'),
-    (STRING, {"charset": "ascii"}, b"\xe9", 'column "v" of type STRING cannot hold E9 (hexadecimal)'),
-    (varchar(2), {}, b"abc", 'column "v" of type VARCHAR(2) cannot hold "abc"'),
-    (INT, {}, b"abc", 'column "v" of type INT cannot hold 616263 (hexadecimal)'),
-    (DOUBLE, {}, b"", 'column "v" of type DOUBLE cannot hold  (hexadecimal)'),
-    (BOOLEAN.not_null(), {}, None, 'column "v" is NOT NULL and got NULL'),
-])
-def test_a_misfit_is_an_error_row(kind: DataType, given: dict[str, str], record: bytes | None, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "given", "record", "reason"),
+    [
+        (STRING, {}, b"a\xff", 'column "v" of type STRING cannot hold 61FF (hexadecimal)'),
+        (STRING, {"charset": "ascii"}, b"\xe9", 'column "v" of type STRING cannot hold E9 (hexadecimal)'),
+        (varchar(2), {}, b"abc", 'column "v" of type VARCHAR(2) cannot hold "abc"'),
+        (INT, {}, b"abc", 'column "v" of type INT cannot hold 616263 (hexadecimal)'),
+        (DOUBLE, {}, b"", 'column "v" of type DOUBLE cannot hold  (hexadecimal)'),
+        (BOOLEAN.not_null(), {}, None, 'column "v" is NOT NULL and got NULL'),
+    ],
+)
+def test_a_misfit_is_an_error_row(
+    kind: DataType, given: dict[str, str], record: bytes | None, reason: str
+) -> None:
     assert decoded(raw, columns(v=kind), given, record) == [reason]
 
 
