@@ -33,7 +33,8 @@ from streamsql.operators.side import SideScan
 from streamsql.planner import modules
 from streamsql.planner.relational import Constant
 from streamsql.state.database import Database
-from streamsql.values import SETUP, register
+from streamsql.values.macros import SETUP, set_clock
+from streamsql.values.udfs import register
 
 INTERVAL = "execution.checkpointing.interval"
 
@@ -117,7 +118,7 @@ class Job:
         register(self.database)
         if self._prepare is not None:
             self._prepare(self.database)
-        self.database.bind_now(self.clock.now_us())
+        set_clock(self.database.everywhere, self.clock.now_us())
         self._checkpoint = Checkpoint(self.database)
         self._saved = self._checkpoint.load(self.plan.fingerprint)
         for (table, side), rows in self._checkpoint.sides().items():
@@ -220,7 +221,7 @@ class Job:
 
     def turn(self) -> bool:
         """Take what every input has, once. False when there was nothing."""
-        self.database.bind_now(self.clock.now_us())
+        set_clock(self.database.everywhere, self.clock.now_us())
         worked = self._emit_pending()
         for given in self._inputs:
             reading = None if given.finished else given.reader.next()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from streamsql.core.connector import MetadataColumn, TableSpec
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema
+from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.operators.insert import Encoded, Insert, NotNull
@@ -19,7 +20,6 @@ from streamsql.planner.scope import Field
 from streamsql.sql import span_of
 from streamsql.sql import statements as sql
 from streamsql.values.binder import cast
-from streamsql.values.typed import Typed
 
 ENFORCER = "table.exec.sink.not-null-enforcer"
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema, TimeAttribute, quote
+from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, Source, SQLError, SQLTypeError
 from streamsql.operators.project import Project
@@ -24,7 +25,6 @@ from streamsql.planner.selects import SelectScope, boolean
 from streamsql.planner.sources import Sources
 from streamsql.sql import exp, span_of
 from streamsql.values.binder import cast, common_type
-from streamsql.values.typed import Typed
 
 Item = tuple[str, Typed]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from streamsql.core.node import Node
 from streamsql.core.schema import TimeAttribute, quote, text_literal
+from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, did_you_mean
 from streamsql.sql import exp, span_of
-from streamsql.values.typed import Typed
 
 
 @dataclass(frozen=True, slots=True)

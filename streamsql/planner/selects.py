@@ -8,13 +8,13 @@ from typing import Protocol
 
 from streamsql import aggregates
 from streamsql.core.schema import quote
+from streamsql.core.typed import Typed
 from streamsql.core.types import BIGINT, BOOLEAN
 from streamsql.errors import BindError, PlanError, SQLTypeError
 from streamsql.planner.relational import compose, constant
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.sql import exp, span_of
 from streamsql.values.binder import Binder, cast, common_type
-from streamsql.values.typed import Typed
 
 
 class Subqueries(Protocol):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from streamsql.core.batch import DIFF, SEQ, WATERMARK
 from streamsql.core.schema import Column, Schema, quote
 from streamsql.core.system import SIDE_SCHEMA
+from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.planner.catalog import ERRORS, LATE, Table, View
@@ -21,7 +22,6 @@ from streamsql.planner.windowing import window_table
 from streamsql.sql import WindowTable, exp, span_of
 from streamsql.sql.statements import Name
 from streamsql.values.binder import cast, common_type
-from streamsql.values.typed import Typed
 
 if TYPE_CHECKING:
     from streamsql.planner.query import QueryPlanner

@@ -152,10 +152,11 @@ class Database:
         self._prepared += 1
         return Statement(self._compute, f"s{self._prepared}", sql)
 
-    def bind_now(self, now_us: int) -> None:
-        """What CURRENT_TIMESTAMP and its like mean until the next call."""
-        for connection in self._both:
-            connection.execute(f"SET VARIABLE now_us = {now_us}")
+    def everywhere(self, sql: str, *params: object) -> None:
+        """Execute on both connections: what expressions need to find wherever they run."""
+        with errors_of(sql):
+            for connection in self._both:
+                connection.execute(sql, list(params) if params else None)
 
     def columns(self, sql: str) -> pa.Schema:
         """The Arrow schema that a SELECT would give, without its rows."""
