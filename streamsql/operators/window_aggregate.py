@@ -11,16 +11,15 @@ import pyarrow as pa
 
 from streamsql.aggregates import Aggregate
 from streamsql.core.batch import DERIVED_SEQ, DIFF, MAX_WATERMARK, SEQ, WATERMARK, Batch
-from streamsql.core.node import Context, Explain, Node, Operator, fuse
+from streamsql.core.node import Context, Database, Explain, Node, Operator
 from streamsql.core.schema import Column, Schema, TimeAttribute, quote
 from streamsql.core.types import BIGINT, DataType, timestamp
 from streamsql.errors import DataError
-from streamsql.operators._window_frames import END, Frame, frame_of
-from streamsql.operators._window_state import Groups, State
-from streamsql.windows.window import ALWAYS_US, closing_us, is_utc, time_column
+from streamsql.operators._window_frames import END, START, Frame, frame_of
+from streamsql.operators._window_state import Groups, Kept, State, kept_columns, key
+from streamsql.windows.window import ALWAYS_US, closed_until_us, closing_us, is_utc, time_column
 
 Bound = Literal["start", "end", "time"]
-_SMALLEST_COMPACTION_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -48,21 +47,20 @@ class WindowAggregate(Node):
     local_zoned: bool = False
 
     def relation(self, inputs: Sequence[str]) -> str:
-        keys = [f"{sql} AS {quote(f'$k{i}')}" for i, (_, sql) in enumerate(self.keys)]
-        bounds = [f"epoch_us({quote(self.start)}) AS {quote('$s')}", f"epoch_us({quote(self.end)}) AS {quote(END)}"]
+        keys = [f"{sql} AS {key(i)}" for i, (_, sql) in enumerate(self.keys)]
+        bounds = [f"epoch_us({quote(self.start)}) AS {START}", f"epoch_us({quote(self.end)}) AS {END}"]
         rows = f"SELECT *, {', '.join((*keys, *bounds))} FROM {inputs[0]}"
-        groups = Groups(len(self.keys), self.sets, (quote("$s"), quote(END)))
-        columns = [f"{quote(f'$k{i}')} AS {quote(name)}" for i, (name, _) in enumerate(self.keys)]
-        columns += self.bounds(quote("$s"))
+        groups = Groups(len(self.keys), self.sets, ("$start", "$end"))
+        columns = [f"{key(i)} AS {quote(name)}" for i, (name, _) in enumerate(self.keys)]
+        columns += self.bounds(START)
         columns += [f"{groups.grouping(of)} AS {quote(name)}" for name, of in self.groupings]
         columns += [f"{call.whole()} AS {quote(name)}" for name, call in self.aggregates]
         return f"SELECT {', '.join(columns)} FROM ({rows}) GROUP BY {groups.clause()}"
 
     def bounds(self, start: str) -> list[str]:
         """The window columns of the output over `$end` and a start, both local µs."""
-        end = quote(END)
-        texts = {"start": f"make_timestamp({start})", "end": f"make_timestamp({end})",
-                 "time": time_column(end, self.zone, self.local_zoned)}
+        texts = {"start": f"make_timestamp({start})", "end": f"make_timestamp({END})",
+                 "time": time_column(END, self.zone, self.local_zoned)}
         return [f"{texts[bound]} AS {quote(name)}" for name, bound in self.windows]
 
     def operator(self, context: Context) -> Operator:
@@ -71,24 +69,28 @@ class WindowAggregate(Node):
     def holds_state(self) -> bool:
         return True
 
-    def keeps_rows(self) -> bool:
-        """True where an aggregate is no sum, so that the input's rows are kept and not partials."""
-        return any(call.partials(weighted=not self.inputs[0].append_only, arrival=self._arrival()) is None
-                   for _, call in self.aggregates)
+    def frame(self) -> Frame:
+        """How rows get their windows."""
+        texts = [*(sql for _, sql in self.keys), *kept_columns(self.aggregates)]
+        return frame_of(self.inputs[0], self.start, self.end, self.zone, tuple(texts))
 
-    def _arrival(self) -> bool:
-        return {WATERMARK, SEQ} <= set(self.inputs[0].hidden)
+    def kept(self, frame: Frame) -> Kept:
+        """What is kept of open windows."""
+        hidden = set(self.inputs[0].hidden)
+        return Kept(tuple(sql for _, sql in self.keys), self.aggregates, frame, self.sets, self.groupings,
+                    weighted=DIFF in hidden, arrival={WATERMARK, SEQ} <= hidden)
 
     def explain(self) -> Explain:
         grouped = ", ".join(name for name, _ in self.keys)
         details = [("keys", grouped)] if grouped else []
-        details += [("window", f"{self.start}, {self.end}" + ("" if is_utc(self.zone) else f" ({self.zone})"))]
+        zone = "" if is_utc(self.zone) else f" ({self.zone})"
+        details.append(("window", f"{self.start}, {self.end}{zone}"))
         if self.sets:
             sets = ("(" + ", ".join(self.keys[i][0] for i in s) + ")" for s in self.sets)
             details.append(("grouping sets", ", ".join(sets)))
         details += [(name, call.text()) for name, call in self.aggregates]
         details += [("emits", "once, when the window closes"),
-                    ("keeps", "the rows of open windows" if self.keeps_rows() else "partial aggregates")]
+                    ("keeps", "partial aggregates" if self.kept(self.frame()).partial() else "the rows")]
         return Explain("WindowAggregate", tuple(details))
 
 
@@ -139,70 +141,74 @@ class WindowAggregateStep(Operator):
     """
 
     def __init__(self, node: WindowAggregate, context: Context) -> None:
-        fused = fuse(node.inputs[0])
-        hidden = set(node.inputs[0].hidden)
+        database, hidden = context.database, set(node.inputs[0].hidden)
         self._node = node
         self._side = context.side
-        self._frame = frame_of(node.inputs[0], node.start, node.end, node.zone, _texts(node))
-        self._judges = WATERMARK in hidden
-        self._names = SEQ in hidden
-        database = context.database
-        self._input = database.over(f"{context.name}$in", fused.source.batch_schema())
-        self._state = State(node.keys, node.aggregates, self._frame.columns, context,
-                            weighted=DIFF in hidden, arrival={WATERMARK, SEQ} <= hidden)
-        rows = self._rows(quote(self._input.name))
-        self._punctual = database.compute(self._state.select(rows))
-        if self._judges:
-            judged = self._rows(quote(self._input.name), judged=True)
-            self._judged = database.compute(self._state.select(f"SELECT * FROM ({judged}) WHERE {self._frame.open}"))
-            self._late = database.compute(self._frame.late(judged, named=self._names))
         self._database = database
+        self._frame = node.frame()
+        self._judges, self._named = WATERMARK in hidden, SEQ in hidden
+        self._kept = node.kept(self._frame)
+        self._input = database.over(f"{context.name}$in", self._frame.fused.source.batch_schema())
+        relation = quote(self._input.name)
+        self._punctual = database.compute(self._kept.select(self._frame.rows(relation)))
+        if self._judges:
+            self._judged = database.compute(self._kept.select(self._frame.rows(relation, judged=True)))
+            self._late = database.compute(self._frame.late(relation, self._named))
+        self._state = State(context, self._kept, self._punctual.run().schema)
         self._late_rows = 0
-
-    def _rows(self, relation: str, *, judged: bool = False) -> str:
-        """The input's rows with their slice; `judged` against their own `$watermark`."""
-        frame: Frame = self._frame
-        return frame.rows(relation, judged=judged)
 
     def step(self, port: int, batch: Batch) -> Batch | None:
         self._input.set(batch.table)
         judge = self._judges and batch.may_be_late
         kept = (self._judged if judge else self._punctual).run()
-        if kept.column(quote_free(END)).null_count:
+        if kept.column("$end").null_count:
             raise DataError("rowtime is NULL")
         late = self._late.run() if judge else None
         self._state.append(kept)
         if late is not None and late.num_rows:
             self._late_rows += late.num_rows
-            if self._names:
+            if self._named:
                 self._side.late(late.column(0).to_numpy().tolist(), "late for every window")
         return None
 
     def advance(self, watermark_us: int) -> Batch | None:
-        until_us = ALWAYS_US if watermark_us == MAX_WATERMARK else self._closed_until(watermark_us)
-        closing = self._frame.closing(until_us, self._state.emitted_us)
-        if closing is None:
+        closing = self._frame.closing(self._closed_until(watermark_us), self._state.emitted_us)
+        if closing is None or not self._state.rows:
             return None
-        rows = self._database.query(self._closed(self._state.closed(closing)))
+        rows = self._database.query(self._emission(self._state.closed(closing)))
         self._state.forget(closing)
-        return Batch(_numbered(rows), may_be_late=False) if rows.num_rows else None
+        return Batch(numbered(rows), may_be_late=False) if rows.num_rows else None
 
     def _closed_until(self, watermark_us: int) -> int:
-        if is_utc(self._node.zone):
-            return watermark_us + 1000
-        return self._frame.closed_until(self._database, watermark_us)
+        if watermark_us == MAX_WATERMARK:
+            return ALWAYS_US
+        return closed_until(self._database, watermark_us, self._node.zone)
 
-    def _closed(self, groups: str) -> str:
-        """The output of closed groups, whose partials are merged."""
-        node, end = self._node, quote(END)
-        columns = [f"{quote(f'$k{i}')} AS {quote(name)}" for i, (name, _) in enumerate(node.keys)]
-        columns += node.bounds(self._frame.start(end))
-        columns += [f"{quote(name)} AS {quote(name)}" for name, _ in node.groupings]
-        columns += [f"{value} AS {quote(name)}" for name, value in self._state.values()]
-        columns.append(f"{closing_us(end, node.zone)} - 1000 AS {quote(WATERMARK)}")
-        order = [end, self._frame.start(end), *(f"{quote(f'$k{i}')} NULLS FIRST" for i in range(len(node.keys)))]
+    def _emission(self, groups: str) -> str:
+        """The output over the closed groups."""
+        node = self._node
+        columns = [f"{key(i)} AS {quote(name)}" for i, (name, _) in enumerate(node.keys)]
+        columns += node.bounds(self._frame.start())
+        columns += [quote(name) for name, _ in node.groupings]
+        columns += self._kept.values()
+        columns.append(f"{closing_us(END, node.zone)} - 1000 AS {quote(WATERMARK)}")
+        order = [END, self._frame.start(), *(f"{key(i)} NULLS FIRST" for i in range(len(node.keys)))]
         order += [quote(name) for name, _ in node.groupings]
         return f"SELECT {', '.join(columns)} FROM ({groups}) ORDER BY {', '.join(order)}"
 
     def statistics(self) -> Mapping[str, int]:
         return {"state_rows": self._state.rows, "late_rows": self._late_rows}
+
+
+def closed_until(database: Database, watermark_us: int, zone: str) -> int:
+    """The latest window end in local µs that is closed at a watermark."""
+    if is_utc(zone):
+        return watermark_us + 1000
+    found = database.query(f"SELECT {closed_until_us(f'({watermark_us})', zone)}")
+    return int(found.column(0)[0].as_py())
+
+
+def numbered(rows: pa.Table) -> pa.Table:
+    """Rows that no single record made, with a `$seq` each, ascending."""
+    seq = np.arange(DERIVED_SEQ, DERIVED_SEQ + rows.num_rows, dtype=np.int64)
+    return rows.append_column(pa.field(SEQ, pa.int64()), pa.array(seq))

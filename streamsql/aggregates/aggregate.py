@@ -1,0 +1,197 @@
+"""What an aggregate function is (a row of the table) and what a call of it is (Aggregate)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from streamsql.core.batch import ARRIVAL, DIFF
+from streamsql.core.schema import quote
+from streamsql.core.typed import Typed
+from streamsql.core.types import DataType
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """One column of what is kept of a batch's rows.
+
+    step    the DuckDB aggregate over the rows
+    merge   the DuckDB aggregate over partials, `{}` for the column; None if only all rows
+            together give the value, so that the rows must be kept
+    """
+
+    step: str
+    merge: str | None
+
+    @property
+    def merged(self) -> str:
+        assert self.merge is not None
+        return self.merge
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows an aggregate is computed over, as SQL: what a rule makes its text of.
+
+    args       the arguments, each an expression or a column
+    types      their types
+    condition  the FILTER, or None
+    distinct   equal values of the argument count once
+    order      the ORDER BY inside the call, or None
+    weighted   each row has `$diff`, +1 or -1
+    arrival    the hidden columns that order rows by arrival are there
+    """
+
+    args: tuple[str, ...]
+    types: tuple[DataType, ...]
+    condition: str | None = None
+    distinct: bool = False
+    order: str | None = None
+    weighted: bool = False
+    arrival: bool = False
+
+    def where(self, more: str = "") -> str:
+        """The FILTER clause, with `more` as a further condition."""
+        both = [c for c in (self.condition, more) if c]
+        return f" FILTER (WHERE {' AND '.join(f'({c})' for c in both)})" if both else ""
+
+    def apply(self, function: str, *arguments: str, more: str = "", order: str | None = None) -> str:
+        """A call of a DuckDB aggregate over these rows."""
+        inside = ", ".join(arguments)
+        distinct = "DISTINCT " if self.distinct else ""
+        ordered = f" ORDER BY {order}" if order else ""
+        return f"{function}({distinct}{inside}{ordered}){self.where(more)}"
+
+    def count(self, more: str = "") -> str:
+        """How many rows there are, net of those taken back; a BIGINT."""
+        if self.weighted:
+            return f"CAST(coalesce(sum({quote(DIFF)}){self.where(more)}, 0) AS BIGINT)"
+        return f"count(*){self.where(more)}"
+
+    def sum(self, value: str, kind: str) -> str:
+        """The sum of a numeric expression as `kind`, net of rows taken back."""
+        if self.weighted:
+            return f"CAST(sum(CAST({value} AS {kind}) * {quote(DIFF)}){self.where()} AS {kind})"
+        return f"CAST({self.apply('sum', value)} AS {kind})"
+
+    def by_arrival(self) -> str | None:
+        """The ORDER BY of values that are listed: the call's own, else their arrival."""
+        return self.order or (ARRIVAL if self.arrival else None)
+
+
+Result = Callable[[Sequence[Typed]], DataType]
+Partials = Callable[[Rows], tuple[Partial, ...]]
+Final = Callable[[Sequence[str], Sequence[DataType], DataType], str]
+
+
+def only(columns: Sequence[str], _types: Sequence[DataType], _type: DataType) -> str:
+    """The final value is the one partial."""
+    return columns[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One row of the table of aggregate functions: all that binder and docs know of it.
+
+    arguments    accepted families a position (see `binding`); the last `optional` may be left out
+    result       type from the bound arguments, of a group that has rows
+    partials     what is kept of a batch
+    final        the value (SQL) from the partial columns, the argument types and the result type
+    retracts     the partials are sums, so that a row taken back is a sum with -1
+    listed       the value depends on the order of arrival
+    never_null   the value over no rows is not NULL
+    local_only   a function of DuckDB that Flink lacks
+    """
+
+    name: str
+    signature: str
+    arguments: tuple[str, ...]
+    result: Result
+    partials: Partials
+    doc: str
+    final: Final = only
+    optional: int = 0
+    aliases: tuple[str, ...] = ()
+    retracts: bool = False
+    listed: bool = False
+    never_null: bool = False
+    local_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A bound aggregate call.
+
+    name       upper case, as called
+    type       of its value
+    arguments  DuckDB text over the input's columns
+    filter     the FILTER condition, DuckDB text, or None
+    distinct   `f(DISTINCT x)`
+    order      ORDER BY inside the call: expression, and whether descending
+    """
+
+    name: str
+    type: DataType
+    arguments: tuple[str, ...]
+    types: tuple[DataType, ...]
+    filter: str | None
+    distinct: bool
+    order: tuple[tuple[str, bool], ...]
+    function: Function = field(repr=False)
+
+    @property
+    def local_only(self) -> bool:
+        return self.function.local_only
+
+    @property
+    def listed(self) -> bool:
+        """The value depends on the order in which rows arrived."""
+        return self.function.listed and not self.order
+
+    def rows(self, *, weighted: bool = False, arrival: bool = False) -> Rows:
+        """The input's rows, as the call itself sees them."""
+        return self._rows(self.arguments, self.filter, [sql for sql, _ in self.order], weighted, arrival)
+
+    def _rows(self, args: tuple[str, ...], condition: str | None, order: Sequence[str], weighted: bool,
+              arrival: bool) -> Rows:
+        ordered = ", ".join(f"{sql} {'DESC NULLS LAST' if down else 'ASC NULLS FIRST'}"
+                            for sql, (_, down) in zip(order, self.order, strict=True))
+        return Rows(args, self.types, condition, self.distinct, ordered or None, weighted, arrival)
+
+    def partials(self, *, weighted: bool = False, arrival: bool = False) -> tuple[Partial, ...] | None:
+        """What may be kept of a batch instead of its rows; None if the rows must be kept."""
+        if weighted and (not self.function.retracts or self.distinct):
+            return None
+        if self.listed and not arrival:
+            return None
+        kept = self.function.partials(self.rows(weighted=weighted, arrival=arrival))
+        return None if self.distinct or any(p.merge is None for p in kept) else kept
+
+    def final(self, columns: Sequence[str]) -> str:
+        """The value, from the partial columns (quoted names or aggregate expressions)."""
+        value = self.function.final(columns, self.types, self.type)
+        return f"CAST({value} AS {self.type.duck_type()})"
+
+    def whole(self, *, arrival: bool = False) -> str:
+        """The value as one aggregate expression over the input's rows, none of them taken back."""
+        return self.final([p.step for p in self.function.partials(self.rows(arrival=arrival))])
+
+    def kept(self, prefix: str) -> tuple[tuple[str, str], ...]:
+        """The columns to keep of each input row where rows must be kept: name and expression."""
+        texts = [*self.arguments, *(sql for sql, _ in self.order), *([self.filter] if self.filter else [])]
+        return tuple((f"{prefix}_{n}", text) for n, text in enumerate(texts))
+
+    def over_kept(self, prefix: str, *, arrival: bool = False) -> str:
+        """`whole`, over the columns of `kept`."""
+        names = [quote(name) for name, _ in self.kept(prefix)]
+        n, m = len(self.arguments), len(self.order)
+        condition = names[n + m] if self.filter else None
+        rows = self._rows(tuple(names[:n]), condition, names[n:n + m], False, arrival)
+        return self.final([p.step for p in self.function.partials(rows)])
+
+    def text(self) -> str:
+        """For EXPLAIN: `SUM(DISTINCT "v") FILTER (WHERE …)`."""
+        inside = ("DISTINCT " if self.distinct else "") + (", ".join(self.arguments) or "*")
+        order = ", ".join(sql + (" DESC" if down else "") for sql, down in self.order)
+        where = f" FILTER (WHERE {self.filter})" if self.filter else ""
+        return f"{self.name}({inside}{' ORDER BY ' + order if order else ''}){where}"

@@ -1,0 +1,128 @@
+"""DuckDB's aggregate functions that Flink lacks: they work here, and strict mode refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streamsql.aggregates.aggregate import Function, Partial, Partials, Result, Rows
+from streamsql.aggregates.flink import always, first_type, listing
+from streamsql.core.typed import Typed
+from streamsql.core.types import BIGINT, BOOLEAN, DOUBLE, STRING, DataType, array, map_of
+
+
+def _plain(function: str) -> Partials:
+    """A function that needs all rows at once."""
+    def partials(rows: Rows) -> tuple[Partial, ...]:
+        return (Partial(rows.apply(function, *rows.args, order=rows.order), None),)
+    return partials
+
+
+def _ordered(function: str) -> Partials:
+    """One whose value depends on the order of the rows."""
+    def partials(rows: Rows) -> tuple[Partial, ...]:
+        if rows.distinct:
+            return (Partial(rows.apply(function, *rows.args), None),)
+        return (Partial(rows.apply(function, *rows.args, order=rows.by_arrival()), None),)
+    return partials
+
+
+def _itself(function: str) -> Partials:
+    """One that merges with itself: bool_and of bool_ands."""
+    def partials(rows: Rows) -> tuple[Partial, ...]:
+        return (Partial(f"{function}({rows.args[0]}){rows.where()}", f"{function}({{}})"),)
+    return partials
+
+
+def _count_if(rows: Rows) -> tuple[Partial, ...]:
+    return (Partial(rows.count(rows.args[0]), "CAST(sum({}) AS BIGINT)"),)
+
+
+def _at(function: str) -> Partials:
+    """arg_min and arg_max: the first to arrive wins a tie."""
+    def partials(rows: Rows) -> tuple[Partial, ...]:
+        return (Partial(rows.apply(function, *rows.args, order=rows.by_arrival()), None),)
+    return partials
+
+
+def _quantile_type(args: Sequence[Typed]) -> DataType:
+    one = DOUBLE if args[0].type.is_numeric else args[0].type
+    return array(one) if len(args) > 1 and args[1].type.root == "ARRAY" else one
+
+
+def _pick_type(args: Sequence[Typed]) -> DataType:
+    one = args[0].type
+    return array(one) if len(args) > 1 and args[1].type.root == "ARRAY" else one
+
+
+def _local(name: str, arguments: tuple[str, ...], result: Result, partials: Partials, doc: str,
+           **more: object) -> Function:
+    names = ", ".join(f"{family if family != 'any' else 'value'}" for family in arguments)
+    return Function(name, f"{name}({names})", arguments, result, partials, doc, local_only=True,
+                    **more)  # type: ignore[arg-type]
+
+
+_REAL = always(DOUBLE)
+_PAIRS = {
+    "CORR": "Correlation.", "COVAR_POP": "Covariance of the population.",
+    "COVAR_SAMP": "Covariance of a sample.", "REGR_AVGX": "Average of x.", "REGR_AVGY": "Average of y.",
+    "REGR_INTERCEPT": "Where the regression line meets y.", "REGR_R2": "How well the regression line fits.",
+    "REGR_SLOPE": "Slope of the regression line.",
+    "REGR_SXX": "Spread of x.", "REGR_SXY": "Spread of x and y.", "REGR_SYY": "Spread of y.",
+}
+_SINGLE = {
+    "KURTOSIS": "Excess kurtosis of a sample.", "KURTOSIS_POP": "Excess kurtosis of the population.",
+    "SKEWNESS": "Skewness.", "SEM": "Standard error of the mean.", "PRODUCT": "Product of the values.",
+    "FAVG": "Average by a more exact sum.", "FSUM": "A more exact sum.", "GEOMEAN": "Geometric mean.",
+}
+
+DUCKDB = (
+    _local("ANY_VALUE", ("any",), first_type, _ordered("any_value"), "The first value that is not NULL.",
+           listed=True, aliases=("ARBITRARY",)),
+    _local("FIRST", ("any",), first_type, _ordered("first"), "The value that arrived first, NULL too.",
+           listed=True),
+    _local("LAST", ("any",), first_type, _ordered("last"), "The value that arrived last, NULL too.",
+           listed=True),
+    _local("ARG_MAX", ("any", "compared"), first_type, _at("arg_max"),
+           "The value where the other is greatest.", listed=True, aliases=("MAX_BY", "ARGMAX")),
+    _local("ARG_MIN", ("any", "compared"), first_type, _at("arg_min"),
+           "The value where the other is least.", listed=True, aliases=("MIN_BY", "ARGMIN")),
+    _local("LIST", ("any",), lambda a: array(a[0].type), listing("list", nulls=True),
+           "ARRAY of the values in order of arrival, NULLs kept.", listed=True),
+    _local("STRING_AGG", ("character", "literal"), first_type, _ordered("string_agg"),
+           "The texts in order of arrival, joined by the separator.", optional=1, listed=True,
+           aliases=("GROUP_CONCAT",)),
+    _local("HISTOGRAM", ("compared",), lambda a: map_of(a[0].type, BIGINT), _plain("histogram"),
+           "MAP of each value to how often it came."),
+    _local("MEDIAN", ("compared",), _quantile_type, _plain("median"), "The middle value, interpolated."),
+    _local("QUANTILE_CONT", ("compared", "numbers"), _quantile_type, _plain("quantile_cont"),
+           "Quantile, interpolated."),
+    _local("QUANTILE_DISC", ("compared", "numbers"), _pick_type, _plain("quantile_disc"),
+           "Quantile that is one of the values.", aliases=("QUANTILE",)),
+    _local("APPROX_QUANTILE", ("numeric", "numbers"), _pick_type, _plain("approx_quantile"),
+           "Approximate quantile (t-digest)."),
+    _local("APPROX_TOP_K", ("any", "integer"), lambda a: array(a[0].type), _plain("approx_top_k"),
+           "The most frequent values, approximately."),
+    _local("MODE", ("any",), first_type, _ordered("mode"), "The most frequent value.", listed=True),
+    _local("MAD", ("numeric",), _REAL, _plain("mad"), "Median absolute deviation."),
+    _local("ENTROPY", ("any",), _REAL, _plain("entropy"), "Entropy in bits of how often values came."),
+    _local("BOOL_AND", ("boolean",), always(BOOLEAN), _itself("bool_and"), "TRUE if all values are.",
+           aliases=("EVERY",)),
+    _local("BOOL_OR", ("boolean",), always(BOOLEAN), _itself("bool_or"), "TRUE if any value is."),
+    _local("BIT_AND", ("integer",), first_type, _itself("bit_and"), "Bitwise AND of the values."),
+    _local("BIT_OR", ("integer",), first_type, _itself("bit_or"), "Bitwise OR of the values."),
+    _local("BIT_XOR", ("integer",), first_type, _itself("bit_xor"), "Bitwise XOR of the values."),
+    _local("COUNT_IF", ("boolean",), always(BIGINT.not_null()), _count_if, "Number of rows where it is TRUE.",
+           aliases=("COUNTIF",), retracts=True, never_null=True),
+    _local("REGR_COUNT", ("numeric", "numeric"), always(BIGINT.not_null()), _plain("regr_count"),
+           "Number of rows where both are not NULL.", never_null=True),
+    _local("WEIGHTED_AVG", ("numeric", "numeric"), _REAL, _plain("weighted_avg"),
+           "Average of values with weights.", aliases=("WAVG",)),
+    _local("MEAN", ("numeric",), _REAL, _plain("avg"), "Average as DOUBLE; AVG keeps the type."),
+    _local("JSON_GROUP_ARRAY", ("any",), always(STRING), _ordered("json_group_array"),
+           "JSON array of the values.", listed=True),
+    _local("JSON_GROUP_OBJECT", ("character", "any"), always(STRING), _ordered("json_group_object"),
+           "JSON object of keys and values.", listed=True),
+    *(_local(name, ("numeric", "numeric"), _REAL, _plain(name.lower()), doc) for name, doc in _PAIRS.items()),
+    *(_local(name, ("numeric",), _REAL, _plain(name.lower()), doc) for name, doc in _SINGLE.items()),
+)
+

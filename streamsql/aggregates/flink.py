@@ -1,0 +1,303 @@
+"""Flink's aggregate functions, with its result types and its arithmetic.
+
+Variances follow the planner's rewriting to sums, in the argument's own type: over integers every
+step is an integer that wraps, so that `VAR_POP` of 0 and 3 is 2 and not 2.25.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streamsql.aggregates.aggregate import Final, Function, Partial, Partials, Result, Rows
+from streamsql.aggregates.arithmetic import (
+    BITS,
+    LARGE,
+    average_type,
+    divided,
+    joined,
+    scaled,
+    unscaled,
+    wrapped,
+)
+from streamsql.core.typed import Typed
+from streamsql.core.types import BIGINT, DOUBLE, DataType, array, multiset, varchar
+
+Types = Sequence[DataType]
+
+
+def first_type(args: Sequence[Typed]) -> DataType:
+    return args[0].type
+
+
+def _sum_type(args: Sequence[Typed]) -> DataType:
+    kind = args[0].type
+    return DataType("DECIMAL", kind.nullable, 38, kind.scale) if kind.root == "DECIMAL" else kind
+
+
+def _average_type(args: Sequence[Typed]) -> DataType:
+    return average_type(args[0].type)
+
+
+def always(kind: DataType) -> Result:
+    return lambda _args: kind
+
+
+# COUNT
+
+
+def _count(rows: Rows) -> tuple[Partial, ...]:
+    if not rows.args:
+        return (Partial(rows.count(), "CAST(sum({}) AS BIGINT)"),)
+    if rows.distinct:
+        return (Partial(rows.apply("count", rows.args[0]), None),)
+    return (Partial(rows.count(f"{rows.args[0]} IS NOT NULL"), "CAST(sum({}) AS BIGINT)"),)
+
+
+def _distinct_count(rows: Rows) -> tuple[Partial, ...]:
+    return (Partial(f"count(DISTINCT {rows.args[0]}){rows.where()}", None),)
+
+
+# SUM and AVG: the sum, then how many values it has
+
+
+def _sums(rows: Rows) -> tuple[Partial, ...]:
+    value, kind = rows.args[0], rows.types[0]
+    present = Partial(_present(rows), "CAST(sum({}) AS BIGINT)")
+    if kind.root in BITS:
+        total = rows.sum(value, "HUGEINT")
+        return (Partial(f"CAST({wrapped(total, 64)} AS BIGINT)" if kind.root == "BIGINT"
+                        else f"CAST({total} AS BIGINT)",
+                        f"CAST({wrapped('sum({})', 64)} AS BIGINT)"), present)
+    if kind.root == "DECIMAL" and kind.precision <= 28:
+        return (Partial(rows.sum(value, f"DECIMAL(38,{kind.scale})"), "sum({})"), present)
+    if kind.root == "DECIMAL":
+        high, low = f"({unscaled(value)} // {LARGE})", f"({unscaled(value)} % {LARGE})"
+        if rows.distinct:
+            value = f"list(DISTINCT {value}){rows.where()}"
+            high, low = (f"list_sum([{part} FOR v IN {value}])::HUGEINT"
+                         for part in (f"{unscaled('v')} // {LARGE}", f"{unscaled('v')} % {LARGE}"))
+            return Partial(high, None), Partial(low, None), present
+        merge = "CAST(sum({}) AS HUGEINT)"
+        return Partial(rows.sum(high, "HUGEINT"), merge), Partial(rows.sum(low, "HUGEINT"), merge), present
+    return Partial(rows.sum(value, "DOUBLE"), "sum({})"), present
+
+
+def _present(rows: Rows) -> str:
+    if rows.distinct:
+        return rows.apply("count", rows.args[0])
+    return rows.count(f"{rows.args[0]} IS NOT NULL")
+
+
+def _digits(columns: Sequence[str], kind: DataType) -> str:
+    return joined(columns[0], columns[1]) if kind.precision > 28 else unscaled(columns[0])
+
+
+def _sum(columns: Sequence[str], types: Types, kind: DataType) -> str:
+    total, present = columns[0], columns[-1]
+    if kind.root in BITS:
+        total = wrapped(total, BITS[kind.root])
+    elif kind.root == "DECIMAL" and types[0].precision > 28:
+        total = scaled(joined(columns[0], columns[1]), kind.scale)
+    return f"CASE WHEN {present} > 0 THEN {total} END"
+
+
+def _average(columns: Sequence[str], types: Types, kind: DataType) -> str:
+    total, present = columns[0], columns[-1]
+    if kind.root in BITS:
+        mean = wrapped(f"({total} // {present})", BITS[kind.root])
+    elif kind.root == "DECIMAL":
+        mean = scaled(divided(_digits(columns, types[0]), present, kind.scale - types[0].scale), kind.scale)
+    else:
+        mean = f"{total} / {present}"
+    return f"CASE WHEN {present} > 0 THEN {mean} END"
+
+
+# variances: the sum of squares, the sum, the number of values
+
+
+def _moments(rows: Rows) -> tuple[Partial, ...]:
+    value, kind = rows.args[0], rows.types[0]
+    bits = BITS.get(kind.root)
+    number = "HUGEINT" if bits else "DOUBLE"
+
+    def square(x: str) -> str:
+        exact = f"CAST({x} AS {number}) * CAST({x} AS {number})"
+        return wrapped(exact, bits) if bits else exact
+
+    if rows.distinct:
+        values = f"list(DISTINCT {value}){rows.where()}"
+        sums = (f"list_sum([{term} FOR v IN {values}])" for term in (square("v"), f"CAST(v AS {number})"))
+        return (*(Partial(s, None) for s in sums), Partial(_present(rows), None))
+    present = Partial(_present(rows), "CAST(sum({}) AS BIGINT)")
+    kept = "CAST({} AS BIGINT)" if bits else "CAST({} AS DOUBLE)"
+    merge = wrapped("sum({})", 64) if bits else "sum({})"
+    both = [rows.sum(square(value), number), rows.sum(value, number)]
+    steps = (kept.replace("{}", wrapped(s, 64) if bits else s) for s in both)
+    return (*(Partial(s, kept.replace("{}", merge)) for s in steps), present)
+
+
+def _variance(*, sample: bool, root: bool) -> Final:
+    def final(columns: Sequence[str], _types: Types, kind: DataType) -> str:
+        squares, total, n = columns
+        bits = BITS.get(kind.root)
+        over = f"({n} - 1)" if sample else n
+        if bits:
+            squares, total = wrapped(squares, bits), wrapped(total, bits)
+            spread = f"(({squares} - {wrapped(f'{total} * {total}', bits)} // {n}) // {over})"
+            value = f"trunc(sqrt(abs({spread})))" if root else wrapped(spread, bits)
+        else:
+            spread = f"(({squares} - {total} * {total} / {n}) / {over})"
+            value = f"sqrt(greatest({spread}, 0))" if root else spread
+            if kind.root == "DECIMAL":
+                value = f"round({value}, {kind.scale})"
+        return f"CASE WHEN {over} > 0 THEN {value} END"
+    return final
+
+
+# values themselves
+
+
+def extreme(function: str) -> Partials:
+    def partials(rows: Rows) -> tuple[Partial, ...]:
+        return (Partial(f"{function}({rows.args[0]}){rows.where()}", f"{function}({{}})"),)
+    return partials
+
+
+def _edge(function: str) -> Partials:
+    """FIRST_VALUE and LAST_VALUE: the value with its arrival, so that partials compare."""
+    def partials(rows: Rows) -> tuple[Partial, ...]:
+        value, kind = rows.args[0], rows.types[0].duck_type()
+        where = rows.where(f"{value} IS NOT NULL")
+        if rows.order or not rows.arrival:
+            way = "first" if function == "arg_min" else "last"
+            order = f" ORDER BY {rows.order}" if rows.order else ""
+            return (Partial(f"{{'v': CAST({way}({value}{order}){where} AS {kind})}}", None),)
+        row = f'{{\'v\': CAST({value} AS {kind}), \'w\': "$watermark", \'s\': "$seq"}}'
+        return (Partial(f'{function}({row}, ("$watermark", "$seq")){where}',
+                        f"{function}({{}}, (({{}}).w, ({{}}).s))"),)
+    return partials
+
+
+def _edge_value(columns: Sequence[str], _types: Types, _kind: DataType) -> str:
+    return f"({columns[0]}).v"
+
+
+def listing(function: str, *, nulls: bool) -> Partials:
+    """All values in a list, by arrival."""
+    def partials(rows: Rows) -> tuple[Partial, ...]:
+        value = rows.args[0]
+        more = "" if nulls else f"{value} IS NOT NULL"
+        if rows.distinct:
+            return (Partial(_distinct_list(rows, more), None),)
+        return (Partial(rows.apply(function, value, more=more, order=rows.by_arrival()), None),)
+    return partials
+
+
+def _distinct_list(rows: Rows, more: str) -> str:
+    """Distinct values in the order of their first arrival; DuckDB sorts DISTINCT only by the value."""
+    order = f" ORDER BY {rows.by_arrival()}" if rows.by_arrival() else ""
+    values = f"list({rows.args[0]}{order}){rows.where(more)}"
+    return f"list_filter({values}, lambda v, n: list_position({values}, v) = n)"
+
+
+def _listagg(rows: Rows) -> tuple[Partial, ...]:
+    value, separator = rows.args[0], rows.args[1] if len(rows.args) > 1 else "','"
+    if rows.distinct:
+        texts = _distinct_list(rows, f"{value} IS NOT NULL")
+        return (Partial(f"array_to_string({texts}, {separator})", None),)
+    return (Partial(rows.apply("string_agg", value, separator, order=rows.by_arrival()), None),)
+
+
+def _collect(rows: Rows) -> tuple[Partial, ...]:
+    value = rows.args[0]
+    if rows.distinct:
+        values = f"list(DISTINCT {value}){rows.where(f'{value} IS NOT NULL')}"
+        return (Partial(f"map({values}, [1 FOR v IN {values}])", None),)
+    return (Partial(f"histogram({value}){rows.where()}", None),)
+
+
+def _or_empty(columns: Sequence[str], _types: Types, _kind: DataType) -> str:
+    return f"coalesce({columns[0]}, MAP {{}})"
+
+
+def _json(rows: Rows, pieces: str, absent: str | None, brackets: str) -> tuple[Partial, ...]:
+    order = f" ORDER BY {rows.by_arrival()}" if rows.by_arrival() else ""
+    joined_pieces = f"string_agg({pieces}, ','{order}){rows.where(absent or '')}"
+    return (Partial(f"'{brackets[0]}' || coalesce({joined_pieces}, '') || '{brackets[1]}'", None),)
+
+
+def _json_value(sql: str) -> str:
+    return f"coalesce(CAST(to_json({sql}) AS VARCHAR), 'null')"
+
+
+def _object(rows: Rows) -> tuple[Partial, ...]:
+    key, value = rows.args[:2]
+    absent = rows.args[2:] == ("'ABSENT'",)
+    return _json(rows, f"CAST(to_json({key}) AS VARCHAR) || ':' || {_json_value(value)}",
+                 f"{value} IS NOT NULL" if absent else None, "{}")
+
+
+def _array(rows: Rows) -> tuple[Partial, ...]:
+    absent = rows.args[1:] != ("'NULL'",)
+    return _json(rows, _json_value(rows.args[0]), f"{rows.args[0]} IS NOT NULL" if absent else None, "[]")
+
+
+def _percentile(rows: Rows) -> tuple[Partial, ...]:
+    value, at = f"CAST({rows.args[0]} AS DOUBLE)", rows.args[1]
+    at = f"CAST({at} AS DOUBLE{'[]' if rows.types[1].root == 'ARRAY' else ''})"
+    if len(rows.args) == 2:
+        return (Partial(rows.apply("quantile_cont", value, at), None),)
+    times = f"list(repeat([{value}], CAST({rows.args[2]} AS BIGINT))){rows.where(f'{rows.args[2]} > 0')}"
+    return (Partial(f"list_aggregate(flatten({times}), 'quantile_cont', {at})", None),)
+
+
+def _percentile_type(args: Sequence[Typed]) -> DataType:
+    return array(DOUBLE) if args[1].type.root == "ARRAY" else DOUBLE
+
+
+FLINK = (
+    Function("COUNT", "COUNT([DISTINCT] value) or COUNT(*)", ("any",), always(BIGINT.not_null()), _count,
+             "Number of rows, or of rows whose value is not NULL.", optional=1, retracts=True,
+             never_null=True),
+    Function("SUM", "SUM([DISTINCT] number)", ("numeric",), _sum_type, _sums,
+             "Sum; integers keep their type and wrap, a DECIMAL becomes DECIMAL(38, s).", _sum,
+             retracts=True),
+    Function("AVG", "AVG([DISTINCT] number)", ("numeric",), _average_type, _sums,
+             "Average; of integers an integer, cut toward zero.", _average, retracts=True),
+    Function("MIN", "MIN(value)", ("compared",), first_type, extreme("min"), "Least value."),
+    Function("MAX", "MAX(value)", ("compared",), first_type, extreme("max"), "Greatest value."),
+    Function("VAR_POP", "VAR_POP([DISTINCT] number)", ("numeric",), _average_type, _moments,
+             "Variance of the whole population.", _variance(sample=False, root=False), retracts=True),
+    Function("VAR_SAMP", "VAR_SAMP([DISTINCT] number)", ("numeric",), _average_type, _moments,
+             "Variance of a sample.", _variance(sample=True, root=False), aliases=("VARIANCE",),
+             retracts=True),
+    Function("STDDEV_POP", "STDDEV_POP([DISTINCT] number)", ("numeric",), _average_type, _moments,
+             "Standard deviation of the whole population.", _variance(sample=False, root=True),
+             retracts=True),
+    Function("STDDEV_SAMP", "STDDEV_SAMP([DISTINCT] number)", ("numeric",), _average_type, _moments,
+             "Standard deviation of a sample.", _variance(sample=True, root=True), aliases=("STDDEV",),
+             retracts=True),
+    Function("FIRST_VALUE", "FIRST_VALUE(value)", ("any",), first_type, _edge("arg_min"),
+             "The value that arrived first, NULLs left out.", _edge_value, listed=True),
+    Function("LAST_VALUE", "LAST_VALUE(value)", ("any",), first_type, _edge("arg_max"),
+             "The value that arrived last, NULLs left out.", _edge_value, listed=True),
+    Function("COLLECT", "COLLECT([DISTINCT] value)", ("any",), lambda a: multiset(a[0].type).not_null(),
+             _collect, "MULTISET of the values that are not NULL.", _or_empty, never_null=True),
+    Function("LISTAGG", "LISTAGG([DISTINCT] text [, separator])", ("character", "literal"), first_type,
+             _listagg, "The texts in order of arrival, joined by ',' or the separator.", optional=1,
+             listed=True),
+    Function("ARRAY_AGG", "ARRAY_AGG([DISTINCT] value [ORDER BY …])", ("any",),
+             lambda a: array(a[0].type).as_nullable(a[0].type.nullable), listing("list", nulls=True),
+             "ARRAY of the values in order of arrival, NULLs kept.", listed=True),
+    Function("APPROX_COUNT_DISTINCT", "APPROX_COUNT_DISTINCT(value)", ("any",), always(BIGINT.not_null()),
+             _distinct_count, "Number of distinct values; exact here.", never_null=True),
+    Function("JSON_OBJECTAGG", "JSON_OBJECTAGG([KEY] key VALUE value [{ NULL | ABSENT } ON NULL])",
+             ("character", "any", "literal"), always(varchar(2000).not_null()), _object,
+             "JSON object of keys and values.", optional=1, listed=True, never_null=True),
+    Function("JSON_ARRAYAGG", "JSON_ARRAYAGG(value [{ NULL | ABSENT } ON NULL])", ("any", "literal"),
+             always(varchar(2000).not_null()), _array,
+             "JSON array of the values.", optional=1, listed=True, never_null=True),
+    Function("PERCENTILE", "PERCENTILE(number, percentage [, frequency])", ("numeric", "numbers", "integer"),
+             _percentile_type, _percentile, "Exact percentile, interpolated; percentage within [0, 1].",
+             optional=1),
+)
