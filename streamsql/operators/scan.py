@@ -1,6 +1,6 @@
 """Scan: the records of a source become rows with a watermark; what cannot be a row is set aside.
 
-Its statements are composed in `_scan_sql`, event time is kept in `_watermarks`.
+Its statements are composed in `_scan_sql` and run in `_scan_statements`; `_watermarks` keeps event time.
 """
 
 from __future__ import annotations
@@ -17,21 +17,16 @@ import pyarrow.compute as pc
 from streamsql.core.batch import DIFF, MIN_WATERMARK, SEQ, SEQ_SHIFT, WATERMARK, Batch
 from streamsql.core.connector import KEY, VALUE, Chunk, MetadataColumn, Split, TableSpec
 from streamsql.core.format import Decoding
-from streamsql.core.node import Context, Explain, Node, Operator, Statement
+from streamsql.core.node import Context, Explain, Node, Operator
 from streamsql.core.schema import quote
 from streamsql.core.system import SIDE_SCHEMA
 from streamsql.errors import DataError
 from streamsql.operators import _scan_sql
 from streamsql.operators._scan_sql import ScanSQL
+from streamsql.operators._scan_statements import Refusals, Statements
 from streamsql.operators._watermarks import Int64s, SplitWatermarks
 
 ErrorMode = Literal["fail", "log", "ignore"]
-
-GUARDED_CHUNKS = 64
-"""Chunks for which a scan stays with the slower statement after one that needed it."""
-
-_EXPLAINED_ROWS = 10
-"""Failed expressions of a chunk that are run once more, alone, to hear why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +93,6 @@ class Scan(Node):
         return (*((KEY,) if self.key else ()), *(f"$meta.{m.key}" for m in self.metadata))
 
 
-@dataclass(slots=True)
-class _Refusals:
-    """Rows of a chunk that are refused: position → (kind, reason, detail). Kinds are counted."""
-
-    rows: dict[int, tuple[str, str, str | None]] = field(default_factory=dict)
-
-    def add(self, at: Sequence[int], kind: str, reasons: Sequence[str], detail: str | None = None) -> None:
-        """The first reason of a row stands."""
-        for position, reason in zip(at, reasons, strict=True):
-            self.rows.setdefault(position, (kind, reason, detail))
-
-
 class ScanStep(Operator):
     """Decode a chunk, compute its columns, and say of each row what the watermark was before it.
 
@@ -135,7 +118,7 @@ class ScanStep(Operator):
         self._counts: Counter[str] = Counter()
         self._errors: list[pa.Table] = []
         self._chunk: Chunk | None = None
-        self._statements: _Statements | None = None
+        self._statements: Statements | None = None
 
     @property
     def watermark_us(self) -> int:
@@ -175,8 +158,8 @@ class ScanStep(Operator):
         if len(chunk) == 0:
             return None
         if self._statements is None:
-            self._statements = _Statements(self.node, self._context)
-        refusals = _Refusals()
+            self._statements = Statements(self.node, self._context)
+        refusals = Refusals()
         out = self._statements.rows(chunk, refusals)
         skipped = out[_scan_sql.SKIP].to_numpy() if self._statements.skips else np.zeros(len(chunk), bool)
         rowtime, moves = self._times(out)
@@ -205,7 +188,7 @@ class ScanStep(Operator):
         moves[rowtime == 2**63 - 1] = MIN_WATERMARK
         return rowtime, moves
 
-    def _refuse_future(self, rowtime: Int64s | None, refusals: _Refusals) -> None:
+    def _refuse_future(self, rowtime: Int64s | None, refusals: Refusals) -> None:
         if rowtime is None or not self._live or not self.node.future_ms:
             return
         limit = self._context.clock.now_us() + self.node.future_ms * 1000
@@ -229,7 +212,7 @@ class ScanStep(Operator):
             table = table.filter(pa.array(~dropped))
         return Batch(table, late) if table.num_rows else None
 
-    def _set_aside(self, chunk: Chunk, at: list[int], refusals: _Refusals) -> None:
+    def _set_aside(self, chunk: Chunk, at: list[int], refusals: Refusals) -> None:
         for position in at:
             self._counts[refusals.rows[position][0]] += 1
         if self.node.errors == "fail":
@@ -301,124 +284,6 @@ class ScanStep(Operator):
         """Take up a `snapshot`; before the first `observe`."""
         self._watermarks.restore(snapshot)
         self._counts = Counter(snapshot["counts"])
-
-
-class _Statements:
-    """The prepared statements of a scan, and which of them the records lately need."""
-
-    def __init__(self, node: Scan, context: Context) -> None:
-        self._node = node
-        self._database = context.database
-        self._name = context.name
-        self._sql = ScanSQL(node)
-        self._prepared: dict[tuple[str, pa.Schema], tuple[Any, Statement]] = {}
-        self._level = 0
-        self._calm = 0
-        self.skips = any(p and p.decoding.skip for p in (node.value, node.key))
-
-    def rows(self, chunk: Chunk, refusals: _Refusals) -> pa.Table:
-        """The decoded chunk, row for row, with those that are no rows in `refusals`."""
-        raw = self._raw(chunk)
-        out = self._run_from(self._level, raw)
-        self._settle()
-        suspect = np.flatnonzero(out[_scan_sql.SUSPECT].to_numpy())
-        if len(suspect):
-            given = self._run("reasons", self._with_bytes(raw, chunk).take(pa.array(suspect)))["reason"]
-            bad = np.flatnonzero(given.is_valid().to_numpy())
-            refusals.add(suspect[bad].tolist(), "undecodable", given.take(pa.array(bad)).to_pylist())
-        if _scan_sql.RAISED in out.column_names:
-            self._refuse_raised(raw, out[_scan_sql.RAISED], refusals)
-        return out
-
-    def _run_from(self, level: int, raw: pa.Table) -> pa.Table:
-        """Try the statements from the fastest that is likely to do, each slower and more patient."""
-        for n, name in enumerate(("fast", "guarded")[level:], level):
-            try:
-                return self._run(name, raw)
-            except DataError:
-                self._level, self._calm = n + 1, GUARDED_CHUNKS
-        return self._halved(raw)
-
-    def _halved(self, raw: pa.Table) -> pa.Table:
-        """By `careful`; where even that raises, by halves, until the row at fault stands alone."""
-        try:
-            return self._run("careful", raw)
-        except DataError:
-            if len(raw) == 1:
-                return self._blank(raw)
-        half = len(raw) // 2
-        return pa.concat_tables([self._halved(raw.slice(0, half)), self._halved(raw.slice(half))])
-
-    def _blank(self, raw: pa.Table) -> pa.Table:
-        """What stands for one row that raises whatever is tried: NULLs, and that it raised."""
-        shape = self._run("careful", raw.slice(0, 0)).schema
-        known = {_scan_sql.SUSPECT: [False], _scan_sql.SKIP: [False], _scan_sql.RAISED: [""]}
-        return pa.table([known.get(f.name, [None]) for f in shape], schema=shape)
-
-    def _settle(self) -> None:
-        if self._level:
-            self._calm -= 1
-            if self._calm <= 0:
-                self._level = 0
-
-    def _refuse_raised(self, raw: pa.Table, raised: pa.ChunkedArray, refusals: _Refusals) -> None:
-        at = np.flatnonzero(raised.is_valid().to_numpy())
-        names = raised.take(pa.array(at)).to_pylist()
-        for n, (position, name) in enumerate(zip(at.tolist(), names, strict=True)):
-            detail = self._complaint(raw.slice(position, 1)) if n < _EXPLAINED_ROWS else None
-            what = f'column "{name}"' if name else "a column"
-            refusals.add([position], "computed", [f"{what} cannot be computed"], detail)
-
-    def _complaint(self, row: pa.Table) -> str | None:
-        try:
-            self._run("guarded", row)
-        except DataError as error:
-            return error.message
-        return None
-
-    def _run(self, name: str, raw: pa.Table) -> pa.Table:
-        key = (name, raw.schema)
-        if key not in self._prepared:
-            source = self._database.over(f"{self._name}$in{len(self._prepared)}", raw.schema)
-            sql: str = getattr(self._sql, name)(source.name)
-            self._prepared[key] = source, self._database.compute(sql)
-        source, statement = self._prepared[key]
-        source.set(raw)
-        return statement.run()
-
-    def _raw(self, chunk: Chunk) -> pa.Table:
-        """The chunk's table as the statements see it: encoded parts under their own names, as the
-        format wants them."""
-        table, node = chunk.table, self._node
-        columns: dict[str, Any] = {}
-        for name, part in ((VALUE, node.value), (KEY, node.key)):
-            if part is not None:
-                columns[f"${name}"] = _raw_column(table[name], part.decoding)
-        names = [f"$meta.{m.key}" for m in node.metadata]
-        if not node.table.encoded:
-            names += node.table.schema.names
-        columns |= {name: table[name] for name in names}
-        if not node.append_only:
-            ones = pa.array(np.ones(len(table), np.int32))
-            columns[DIFF] = table[DIFF] if DIFF in table.column_names else ones
-        if not columns:
-            columns["$offset"] = pa.array(chunk.offset)
-        return pa.table(columns)
-
-    def _with_bytes(self, raw: pa.Table, chunk: Chunk) -> pa.Table:
-        for name, part in ((VALUE, self._node.value), (KEY, self._node.key)):
-            if part is not None:
-                raw = raw.append_column(f"${name}$bytes", chunk.table[name])
-        return raw
-
-
-def _raw_column(column: pa.ChunkedArray, decoding: Decoding) -> pa.ChunkedArray:
-    """A BINARY column as its format wants it; the view as text checks and copies nothing."""
-    if decoding.arrow is not None:
-        return decoding.arrow(column)
-    if not decoding.text:
-        return column
-    return pa.chunked_array([c.view(pa.string()) for c in column.chunks], pa.string())
 
 
 def _int64s(column: pa.ChunkedArray, null: int) -> Int64s:

@@ -22,7 +22,7 @@ from streamsql.core.system import SIDE_SCHEMA
 from streamsql.core.types import BIGINT, DOUBLE, INT, STRING, timestamp, timestamp_ltz
 from streamsql.errors import DataError
 from streamsql.formats import json, raw
-from streamsql.operators.scan import GUARDED_CHUNKS
+from streamsql.operators._scan_statements import GUARDED_CHUNKS
 from tests.unit.scans import (
     Decoded,
     Rowtime,
