@@ -113,9 +113,11 @@ class Job:
 
     def open(self) -> None:
         """Open state, sinks and sources; resume where the state says. Raises what they raise."""
-        self.database = Database(self._state, threads=self._threads, setup=SETUP)
+        self.database = Database(self._state, threads=self._threads)
         self._open = True
         register(self.database)
+        for statement in SETUP:
+            self.database.everywhere(statement)
         if self._prepare is not None:
             self._prepare(self.database)
         set_clock(self.database.everywhere, self.clock.now_us())

@@ -28,7 +28,7 @@ class Connector(Protocol):
 
 class FormatModule(Protocol):
     OPTIONS: tuple[Option, ...]
-    decoder: Callable[[Schema, Options], Decoding]
+    decoder: Callable[[Schema, Options, Schema | None], Decoding]
     encoder: Callable[[Schema, Options], Encoding]
 
 

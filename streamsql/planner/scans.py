@@ -144,7 +144,7 @@ def scan(table: Table, schema: Schema, extra: Mapping[str, str]) -> Scan:
         options.value is not None,
         {**table.options, **extra},
     )
-    value, key = _decoders(physical, options)
+    value, key = _decoders(table, physical, options)
     rowtime = Rowtime(table.watermark.column, table.watermark.sql) if table.watermark else None
     append_only = table.options.get("changelog-mode", "append") == "append"
     hidden = ("$watermark", "$seq") if append_only else ("$diff", "$watermark", "$seq")
@@ -166,23 +166,28 @@ def scan(table: Table, schema: Schema, extra: Mapping[str, str]) -> Scan:
     )
 
 
-def _decoders(physical: list[TableColumn], options: TableOptions) -> tuple[Decoded | None, Decoded | None]:
+def _decoders(
+    table: Table, physical: list[TableColumn], options: TableOptions
+) -> tuple[Decoded | None, Decoded | None]:
+    """How the columns that are read come from the value and the key of a record."""
     if options.value is None:
         return None, None
     in_key = set(options.key_fields) if options.key else set()
-    key = (
-        _decoded(
-            options.key, [c for c in physical if c.name in in_key], options.engine.text("key.fields-prefix")
-        )
-        if options.key and in_key
-        else None
-    )
-    value = _decoded(options.value, [c for c in physical if c.name not in in_key], "")
-    return value, key if key and key.columns else None
+    prefix = options.engine.text("key.fields-prefix")
+    key = None
+    if options.key and any(c.name in in_key for c in physical):
+        read = [c for c in physical if c.name in in_key]
+        key = _decoded(options.key, read, [c for c in table.physical if c.name in in_key], prefix)
+    except_key = options.engine.text("value.fields-include") == "except_key"
+    held = [c for c in table.physical if not (except_key and c.name in in_key)]
+    return _decoded(options.value, [c for c in physical if c.name not in in_key], held, ""), key
 
 
-def _decoded(use: FormatUse, columns: list[TableColumn], prefix: str) -> Decoded:
-    """Columns that come from one part of the record; there they are called without the prefix."""
+def _decoded(use: FormatUse, read: list[TableColumn], held: list[TableColumn], prefix: str) -> Decoded:
+    """Columns that come from one part of the record, which holds more; there they lack the prefix."""
     module = modules.format_module(use.name, "format")
-    schema = Schema(tuple(Column(c.name.removeprefix(prefix), c.type) for c in columns))
-    return Decoded(module.decoder(schema, use.options), tuple(c.name for c in columns))
+    schemas = [
+        Schema(tuple(Column(c.name.removeprefix(prefix), c.type) for c in columns))
+        for columns in (read, held)
+    ]
+    return Decoded(module.decoder(schemas[0], use.options, schemas[1]), tuple(c.name for c in read))

@@ -68,14 +68,15 @@ def _outputs(case: Case, whole: bool) -> dict[str, list[list[Any]]]:
 
 
 def _with_connector(statement: str, case: Case) -> str:
-    """The table, in memory: an input (a changelog if the case says so), or a sink."""
+    """The table, in memory: an input (a changelog if the case says so), or a sink. A bad value ends the
+    job, as in Flink."""
     if not statement.lstrip().upper().startswith("CREATE TABLE"):
         return statement
     name = statement.split()[2].strip("`")
     given = case["inputs"].get(name, {})
     mode = given.get("changelog_mode", "all") if given.get("changelog") else "append"
     mode = {"upsert": "upsert", "all": "all"}.get((case.get("sinks") or {}).get(name, ""), mode)
-    return f"{statement} WITH ('connector' = 'memory', 'changelog-mode' = '{mode}')"
+    return f"{statement} WITH ('connector' = 'memory', 'changelog-mode' = '{mode}', 'error-handling.mode' = 'fail')"
 
 
 def _portions(case: Case, whole: bool) -> Iterator[tuple[str, list[tuple[int, Any]]]]:
