@@ -25,6 +25,9 @@ library_log = logging.getLogger("streamsql.kafka.librdkafka")
 # librdkafka repeats in its log what error callbacks report; those reach `log` as fields.
 library_log.setLevel(logging.ERROR)
 
+_PREFIX = re.compile(r"^(Unable to produce message: )?(Broker: |Local: )?")
+_DURATION = re.compile(r" \(after \d+ms in state .*?\)")
+
 _REFUSED = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL,
             KafkaError.UNSUPPORTED_SASL_MECHANISM, KafkaError.ILLEGAL_SASL_STATE)
 _UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT,
@@ -58,16 +61,18 @@ def reason_of(error: KafkaError | KafkaException) -> KafkaError:
     return inner
 
 
+def _text(error: KafkaError) -> str:
+    """The client's words without who says them and how long it took."""
+    return _DURATION.sub("", _PREFIX.sub("", error.str()))
+
+
 def failure(doing: str, connection: Connection, error: KafkaError | KafkaException,
             detail: str | None = None, hint: str | None = None) -> ConnectorError:
     """`cannot DOING on Kafka at "…": REASON`, with what to do about it."""
     inner = reason_of(error)
-    text = inner.str().removeprefix("Broker: ").removeprefix("Local: ")
-    return ConnectorError(f"cannot {doing} on {connection}: {text}", detail=detail,
+    return ConnectorError(f"cannot {doing} on {connection}: {_text(inner)}", detail=detail,
                           hint=hint or _HINTS.get(inner.code()))
 
-
-_DURATION = re.compile(r" \(after \d+ms in state .*?\)")
 
 
 class Watch:
@@ -85,7 +90,7 @@ class Watch:
         if error.code() in _REFUSED or error.fatal():
             self._refused = error
         elif error.code() != KafkaError._ALL_BROKERS_DOWN or self.trouble is None:
-            self.trouble = _DURATION.sub("", error.str())
+            self.trouble = _text(error)
             log.warning("kafka connection trouble, retried",
                         extra={"server": self._connection.servers, "reason": self.trouble})
 
@@ -95,7 +100,8 @@ class Watch:
     def check(self) -> None:
         """Raises ConnectorError when the cluster refused this client for good."""
         if self._refused is not None:
-            raise failure("connect", self._connection, self._refused)
+            raise ConnectorError(f"{self._connection} refused the client: {_text(self._refused)}",
+                                 hint=_HINTS.get(self._refused.code()))
 
 
 def config(connection: Connection, watch: Watch, ours: dict[str, Any],
@@ -141,7 +147,7 @@ def metadata(client: Client, watch: Watch, connection: Connection,
         client.poll(0)
         watch.check()
     assert last is not None
-    reason = watch.trouble or last.str().removeprefix("Local: ")
+    reason = watch.trouble or _text(last)
     raise ConnectorError(f"cannot reach {connection} within {patience_s:g} s: {reason}", hint=_REACH)
 
 

@@ -153,8 +153,8 @@ def read_settings(table: TableSpec) -> ReadSettings:
     _check_table(table)
     connection, topics = _connection(table), _topics(table)
     start = _position(table, "startup", topics)
-    unbounded = table.options.text("scan.bounded.mode") == "unbounded"
-    end = None if unbounded else _position(table, "bounded", topics)
+    stop = _position(table, "bounded", topics)
+    end = None if stop.mode == "unbounded" else stop
     for scope, position in (("startup", start), ("bounded", end)):
         if position and position.mode == "timestamp" and connection.mock:
             raise OptionError("the embedded broker cannot look records up by timestamp", f"scan.{scope}.mode",

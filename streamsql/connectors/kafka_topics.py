@@ -34,10 +34,15 @@ def partitions_to_read(consumer: Consumer, watch: Watch, settings: ReadSettings)
         for name in topics.names:
             kafka_mock.broker(connection.servers).create_topic(
                 name, settings.new_topic.partitions or kafka_mock.DEFAULT_PARTITIONS)
-    if topics.pattern is not None:
-        found = metadata(consumer, watch, connection).topics
-        return _partitions(t for name, t in found.items() if topics.matches(name) and t.error is None)
-    return _partitions(existing(consumer, watch, connection, name) for name in topics.names)
+    if topics.one is not None:
+        return _partitions([existing(consumer, watch, connection, topics.one)])
+    # One question for all: asking for a second topic makes the client forget the first for a second.
+    found = {name: topic for name, topic in metadata(consumer, watch, connection).topics.items()
+             if topic.error is None and topics.matches(name)}
+    for name in topics.names:
+        if name not in found:
+            found[name] = existing(consumer, watch, connection, name)
+    return _partitions(found.values())
 
 
 def _partitions(topics: Iterable[TopicMetadata]) -> list[tuple[str, int]]:
