@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from streamsql.core.types import INTEGERS
+from streamsql.values import macros_text, macros_time
 from streamsql.values.let import let
 
 _BITS = dict(zip(INTEGERS, (8, 16, 32, 64)))
@@ -46,7 +47,7 @@ def _text_to_float(name: str) -> str:
             f"THEN CAST(rtrim(trim(t), 'dDfF') AS {name}) "
             "WHEN regexp_full_match(t, '\\s*[+-]?(NaN|Infinity)\\s*') THEN "
             f"CAST(trim(t) AS {name}) "
-            f"WHEN starts_with(lower(ltrim(trim(t), '+-')), '0x') THEN CAST(f_hex_float(trim(t)) AS {name}) END")
+            f"WHEN contains(lower(t), '0x') THEN CAST(f_java_double(trim(t)) AS {name}) END")
 
 
 _FLOAT_TEXT = (
@@ -75,19 +76,19 @@ _RATIO = (
 _MACROS: dict[str, tuple[str, str]] = {
     **{f"f_wrap_{root.lower()}": ("v", _wrap(root)) for root in INTEGERS},
     **{f"f_to_{root.lower()}": ("t", _text_to_integer(root)) for root in INTEGERS},
-    "f_hex_float": ("t", "f_java_double(t)"),
     "f_to_double": ("t", _text_to_float("DOUBLE")),
     "f_to_float": ("t", _text_to_float("FLOAT")),
     "f_pointed": ("d", _POINTED),
     "f_scientific": ("t", _SCIENTIFIC),
     "f_double_text": ("x", _FLOAT_TEXT),
     "f_refuse": ("t, k", "CASE WHEN t IS NOT NULL THEN error('cannot cast \"' || t || '\" to ' || k) END"),
-    "f_neg": ("x", "CASE WHEN x < 0 AND x = f_least_of(x) THEN x ELSE -x END"),
-    "f_least_of": ("x", "CASE typeof(x) WHEN 'TINYINT' THEN -128 WHEN 'SMALLINT' THEN -32768 "
-                   "WHEN 'INTEGER' THEN -2147483648 ELSE -9223372036854775808 END"),
-    "f_div": ("a, b", "CASE WHEN b = 0 THEN error('division by zero') WHEN b = -1 THEN f_neg(a) "
-              "ELSE a // b END"),
-    "f_mod": ("a, b", "CASE WHEN b = 0 THEN error('division by zero') WHEN b = -1 THEN a - a ELSE a % b END"),
+    **{f"f_neg_{root.lower()}": ("x", f"CASE WHEN x = {-2 ** (bits - 1)} THEN x ELSE -x END")
+       for root, bits in _BITS.items()},
+    **{f"f_div_{root.lower()}": ("a, b", "CASE WHEN b = 0 THEN error('division by zero') "
+                                 f"WHEN b = -1 THEN f_neg_{root.lower()}(a) ELSE a // b END")
+       for root in INTEGERS},
+    "f_mod": ("a, b", "CASE WHEN b = 0 THEN error('division by zero') WHEN b = -1 THEN a * 0 ELSE a % b END"),
+    "f_nonzero": ("a", "CASE WHEN a = 0 THEN error('division by zero') ELSE a END"),
     "f_ratio": ("n, d", "CASE WHEN d = 0 THEN error('division by zero') ELSE " + _RATIO + " END"),
     # DuckDB holds NaN equal to itself and above all; Java's operators hold it in no order
     "f_eq": ("a, b", "(a = b) AND NOT isnan(a)"),
@@ -96,6 +97,12 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_gte": ("a, b", "(a >= b) AND (b IS NULL OR NOT isnan(a))"),
     "f_lt": ("a, b", "(a < b) AND (a IS NULL OR NOT isnan(b))"),
     "f_lte": ("a, b", "(a <= b) AND (a IS NULL OR NOT isnan(b))"),
+    "f_float_to_int": ("x", "CASE WHEN isnan(x) THEN 0 WHEN x >= 2147483647 THEN 2147483647 "
+                       "WHEN x <= -2147483648 THEN -2147483648 ELSE CAST(trunc(x) AS INTEGER) END"),
+    "f_float_to_bigint": ("x", "CASE WHEN isnan(x) THEN 0 WHEN x >= 9223372036854775807 THEN 9223372036854775807 "
+                          "WHEN x <= -9223372036854775808 THEN CAST('-9223372036854775808' AS BIGINT) "
+                          "ELSE CAST(trunc(x) AS BIGINT) END"),
+    "f_bytes": ("b, n", "unhex(left(hex(b), n * 2))"),
     "f_boolean": ("t", "CASE WHEN lower(t) IN ('true', 't', 'yes', 'y', '1') THEN true "
                   "WHEN lower(t) IN ('false', 'f', 'no', 'n', '0') THEN false END"),
     "f_to_date": ("t", "CASE WHEN regexp_full_match(t, '[0-9]{4}-[0-9]{2}-[0-9]{2}') THEN TRY_CAST(t AS DATE) "
@@ -131,11 +138,8 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_months": ("i", "datepart('year', i) * 12 + datepart('month', i)"),
     "f_months_text": ("m", "CASE WHEN m < 0 THEN '-' ELSE '+' END || abs(m) // 12 || '-' || "
                       "lpad(CAST(abs(m) % 12 AS VARCHAR), 2, '0')"),
-    "f_similar": ("x, p", "regexp_full_match(x, replace(replace(p, '%', '(?s:.*)'), '_', '.'))"),
     "f_map": ("k, w", "map(list_filter(k, lambda e, i: NOT list_contains(k[i + 1:], e)), "
               "list_filter(w, lambda e, i: NOT list_contains(k[i + 1:], k[i])))"),
-    "f_round": ("x, s", "CASE WHEN isnan(x) OR isinf(x) THEN error('cannot round ' || x) ELSE "
-                "CAST(round(CAST(CAST(x AS VARCHAR) AS DOUBLE), CAST(s AS INTEGER)) AS DOUBLE) END"),
 }
 
 
@@ -158,11 +162,14 @@ def _ordered(macros: dict[str, tuple[str, str]]) -> list[str]:
 
 CLOCK = "f_clock"
 SETUP: tuple[str, ...] = (
+    *macros_text.SETUP,
+    *macros_time.SETUP,
     f"CREATE OR REPLACE TEMP TABLE {CLOCK} AS SELECT CAST('1970-01-01 00:00:00+00' AS TIMESTAMPTZ) AS \"now\"",
     *(f"CREATE OR REPLACE TEMP MACRO {name}({_MACROS[name][0]}) AS ({_MACROS[name][1]})"
       for name in _ordered(_MACROS)),
 )
-"""What a Database runs when it opens: the macros, and the one-row table that holds the batch's time."""
+"""What runs on a Database before its first statement and after `udfs.register`, which some macros call: the
+macros, and the one-row table that holds the batch's time."""
 
 
 class Execute(Protocol):

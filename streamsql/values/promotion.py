@@ -91,11 +91,11 @@ def _pair(a: DataType, b: DataType) -> DataType | None:
 
 
 def _numbers(a: DataType, b: DataType) -> DataType:
-    """DOUBLE takes all; FLOAT takes integers, but with a decimal becomes DOUBLE; decimals widen."""
-    roots = {a.root, b.root}
-    if roots & {*APPROXIMATE}:
-        return DOUBLE if "DOUBLE" in roots or "DECIMAL" in roots else DataType("FLOAT")
-    if "DECIMAL" in roots:
+    """Of two approximate types the first wins; with a decimal it is DOUBLE; decimals widen."""
+    approximate = [t for t in (a, b) if t.root in APPROXIMATE]
+    if approximate:
+        return DOUBLE if "DECIMAL" in (a.root, b.root) else approximate[0]
+    if "DECIMAL" in (a.root, b.root):
         x, y = as_decimal(a), as_decimal(b)
         scale = max(x.scale, y.scale)
         whole = max(x.precision - x.scale, y.precision - y.scale)
@@ -118,8 +118,13 @@ def _timestamps(a: DataType, b: DataType) -> DataType:
     return DataType(root, precision=max(a.precision, b.precision))
 
 
-def _day_intervals(a: DataType, b: DataType) -> DataType:
-    return replace(a, scale=max(a.scale, b.scale), unit=a.unit if a.unit == b.unit else "")
+MONTHS = DataType(INTERVALS[0], unit="MONTH")
+MILLISECONDS = DataType(INTERVALS[1], scale=3, unit="SECOND(3)")
+"""What Flink makes of every interval of a kind, whatever units it was written with."""
+
+
+def _intervals(a: DataType, b: DataType) -> DataType | None:
+    return {INTERVALS[0]: MONTHS, INTERVALS[1]: MILLISECONDS}[a.root] if a.root == b.root else None
 
 
 def _nested(a: DataType, b: DataType) -> DataType | None:
@@ -141,7 +146,7 @@ _FAMILIES: tuple[tuple[Callable[[DataType], bool], Rule], ...] = (
     (lambda t: t.is_character, _sequences("CHAR", "VARCHAR")),
     (lambda t: t.is_binary, _sequences("BINARY", "VARBINARY")),
     (lambda t: t.is_timestamp, _timestamps),
-    (lambda t: t.root == INTERVALS[1], _day_intervals),
+    (lambda t: t.is_interval, _intervals),
     (lambda t: bool(t.children), _nested),
     (lambda _: True, _same_root),
 )

@@ -32,9 +32,11 @@ from streamsql.core.types import (
     timestamp_ltz,
 )
 from streamsql.errors import Span, SQLTypeError
-from streamsql.values.casts import cast
+from streamsql.values.casts import ZONE, cast
 from streamsql.values.promotion import common_type
 from streamsql.values.typed import Function, Typed
+
+__all__ = ["FAMILIES", "NOW", "ZONE", "apply", "by_arity", "coerce", "element", "of_lengths", "same"]
 
 COMPARABLE_ROOTS = frozenset({
     "BOOLEAN", "TINYINT", "SMALLINT", "INT", "BIGINT", "DECIMAL", "FLOAT", "DOUBLE", "CHAR", "VARCHAR",
@@ -176,8 +178,6 @@ def _fit(function: Function, index: int, place: Place, argument: Typed, argument
         span, hint=function.signature)
 
 
-ZONE = "$zone$"
-"""What a body rule writes for the session time zone, a text literal; a body text writes `{zone}`."""
 NOW = '(SELECT "now" FROM "f_clock")'
 """The time of the batch, TIMESTAMPTZ, for body texts and rules alike; see `macros.set_clock`."""
 
