@@ -15,7 +15,7 @@ from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Table, TableColumn
 from streamsql.planner.options import FormatUse, TableOptions, table_options
 from streamsql.planner.query import QueryPlanner
-from streamsql.planner.scans import finished
+from streamsql.planner.scans import Extra, finished, given_options
 from streamsql.planner.scope import Field
 from streamsql.sql import span_of
 from streamsql.sql import statements as sql
@@ -24,9 +24,7 @@ from streamsql.values.binder import cast
 ENFORCER = "table.exec.sink.not-null-enforcer"
 
 
-def plan_insert(
-    statement: sql.Insert, catalog: Catalog, settings: Mapping[str, str], extra: Mapping[str, str]
-) -> Node:
+def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, str], extra: Extra) -> Node:
     """The root of `INSERT INTO t [(columns)] query`. Raises SQLError."""
     if statement.overwrite:
         raise PlanError("INSERT OVERWRITE is not built", statement.span, hint="A stream is only added to.")
@@ -102,9 +100,10 @@ def _insert(
     node: Node,
     columns: tuple[tuple[str, str], ...],
     settings: Mapping[str, str],
-    extra: Mapping[str, str],
+    extra: Extra,
 ) -> Node:
-    options = table_options({**table.options, **extra})
+    given = given_options(table, extra)
+    options = table_options(given)
     module = modules.connector(options.connector)
     if not hasattr(module, "sink"):
         raise PlanError(
@@ -131,7 +130,7 @@ def _insert(
         metadata,
         table.primary_key,
         options.value is not None,
-        {**table.options, **extra},
+        given,
         node.append_only,
     )
     schema = Schema(tuple(Column(c.name, c.type) for c in table.persisted))

@@ -12,7 +12,7 @@ from streamsql.planner.catalog import Catalog, Table, View
 from streamsql.planner.explain import explained
 from streamsql.planner.inserts import plan_insert
 from streamsql.planner.query import QueryPlanner
-from streamsql.planner.scans import finished
+from streamsql.planner.scans import Extra, finished
 from streamsql.planner.tables import define_table
 from streamsql.sql.statements import (
     CreateFunction,
@@ -40,11 +40,11 @@ class Plan:
 class Planner:
     """Plans statements against a catalog.
 
-    extra: options that the session sets on every table (the namespace of its memory tables).
+    extra: options that the session adds (the namespace of its memory tables).
     Every SQLError that leaves is located in its source.
     """
 
-    def __init__(self, catalog: Catalog, settings: Mapping[str, str], extra: Mapping[str, str]) -> None:
+    def __init__(self, catalog: Catalog, settings: Mapping[str, str], extra: Extra) -> None:
         self.catalog = catalog
         self.settings = settings
         self.extra = extra

@@ -23,9 +23,17 @@ from streamsql.planner.catalog import ERRORS, Table, TableColumn
 from streamsql.planner.options import FormatUse, TableOptions, table_options
 from streamsql.planner.relational import Constant, TableLeaf, folded
 
+Extra = Mapping[str, Mapping[str, str]]
+"""Options that the session adds to every table of a connector, by the connector's name."""
 
-def finished(node: Node, extra: Mapping[str, str]) -> Node:
-    """The tree that the engine runs. `extra`: options that the session sets on every table.
+
+def given_options(table: Table, extra: Extra) -> dict[str, str]:
+    """The table's options, and what the session adds."""
+    return {**table.options, **extra.get(table.options.get("connector", ""), {})}
+
+
+def finished(node: Node, extra: Extra) -> Node:
+    """The tree that the engine runs.
 
     Raises PlanError for what only runs over constants.
     """
@@ -87,7 +95,7 @@ def _ordered(node: Node, schema: Schema) -> Node:
     return Project((node,), kept, node.append_only, node.hidden, columns, None)
 
 
-def _scanned(node: Node, extra: Mapping[str, str]) -> Node:
+def _scanned(node: Node, extra: Extra) -> Node:
     if isinstance(node, TableLeaf):
         return _leaf(node, extra)
     if not node.inputs:
@@ -95,7 +103,7 @@ def _scanned(node: Node, extra: Mapping[str, str]) -> Node:
     return replace(node, inputs=tuple(_scanned(i, extra) for i in node.inputs))
 
 
-def _leaf(leaf: TableLeaf, extra: Mapping[str, str]) -> Node:
+def _leaf(leaf: TableLeaf, extra: Extra) -> Node:
     if not leaf.side:
         return scan(leaf.table, leaf.schema, extra)
     whole = (
@@ -110,9 +118,10 @@ def _leaf(leaf: TableLeaf, extra: Mapping[str, str]) -> Node:
     return SideScan((), leaf.schema, True, leaf.hidden, leaf.table.name, leaf.side, whole)
 
 
-def scan(table: Table, schema: Schema, extra: Mapping[str, str]) -> Scan:
+def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
     """The Scan of `table` that gives the columns of `schema`."""
-    options = table_options({**table.options, **extra})
+    given = given_options(table, extra)
+    options = table_options(given)
     module = modules.connector(options.connector)
     if not hasattr(module, "source"):
         raise PlanError(
@@ -142,7 +151,7 @@ def scan(table: Table, schema: Schema, extra: Mapping[str, str]) -> Scan:
         metadata,
         table.primary_key,
         options.value is not None,
-        {**table.options, **extra},
+        given,
     )
     value, key = _decoders(table, physical, options)
     rowtime = Rowtime(table.watermark.column, table.watermark.sql) if table.watermark else None

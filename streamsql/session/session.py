@@ -100,7 +100,7 @@ class Session:
 
     @property
     def planner(self) -> Planner:
-        return Planner(self._catalog, self.settings, {NAMESPACE: self.namespace.id})
+        return Planner(self._catalog, self.settings, {"memory": {NAMESPACE: self.namespace.id}})
 
     # Running text
 
