@@ -101,7 +101,8 @@ def closed_until_us(watermark: str, zone: str) -> str:
     local = local_us(f"make_timestamptz({watermark})", zone)
     until = f"({local} + {MILLISECOND_US})"
     repeated = f"{closing_us(until, zone)} > {watermark}"
-    return f"CASE WHEN {repeated} THEN {floored(local, HOUR_US, 0)} ELSE {until} END"
+    return (f"CASE WHEN {watermark} < {NEVER_US} THEN {NEVER_US} WHEN {repeated} "
+            f"THEN {floored(local, HOUR_US, 0)} ELSE {until} END")
 
 
 def time_us(end: str, zone: str) -> str:
