@@ -1,0 +1,99 @@
+"""The command line and the shell over the real session: that both speak of the same things."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+from click.testing import CliRunner, Result
+
+from streamsql.cli import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _logger() -> Iterator[None]:
+    logger = logging.getLogger("streamsql")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = before[0], before[2]
+    logger.setLevel(before[1])
+
+
+def call(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli, arguments, input=stdin, env=env)
+
+
+def test_a_select_prints_its_rows() -> None:
+    result = call("run", "-e", "SELECT * FROM (VALUES (1, 'a'), (2, CAST(NULL AS STRING))) AS t(n, s)",
+                  "--log-level", "error")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == " n |   s\n---+--------\n 1 | a\n 2 | <NULL>\n(2 rows)\n"
+
+
+def test_variables_and_the_environment_are_put_into_the_text() -> None:
+    result = call("run", "-e", "SELECT ${n} AS n, '${env:WHO}' AS who", "--var", "n=7", "--output", "json",
+                  env={"WHO": "me"})
+    assert result.stdout == '{"n": 7, "who": "me"}\n'
+
+
+def test_an_unknown_variable_is_an_error_at_its_place() -> None:
+    result = call("run", "-e", "SELECT 1;\nSELECT ${nmae}", "--var", "name=1")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        '-e:2:8: variable "nmae" has no value\n  SELECT ${nmae}\n         ^^^^^^^\n')
+
+
+def test_check_finds_what_run_would_refuse(tmp_path: Path) -> None:
+    script = tmp_path / "q.sql"
+    script.write_text("CREATE VIEW v AS SELECT 1 AS n;\nSELECT n FROM v;\nSELECT m FROM v;\n")
+    result = call("check", str(script))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f'{script}:3:8: column "m" does not exist')
+    script.write_text("SELECT 'open")
+    assert call("check", str(script)).exit_code == 2
+
+
+def test_explain_prints_a_plan() -> None:
+    result = call("explain", "-e", "SELECT 1 AS n")
+    assert result.exit_code == 0
+    assert "schema: n INT NOT NULL" in result.stdout
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    result = call("run", "-e", "SELECT 1", "--set", "nope=1")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (2, 'setting "nope" does not exist')
+
+
+def test_the_piped_shell_knows_its_statements() -> None:
+    result = call("--output", "csv", "--log-level", "error",
+                  stdin="CREATE VIEW v AS SELECT 1 AS n;\nSHOW VIEWS;\nSELECT n FROM v;\n")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "view name\nv\nn\n1\n"
+
+
+def test_the_shell_in_a_terminal(tmp_path: Path) -> None:
+    environment = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(tmp_path),
+                   "PROMPT_TOOLKIT_NO_CPR": "1"}
+    shell = pexpect.spawn(sys.executable, ["-m", "streamsql"], cwd=str(ROOT), env=environment,
+                          encoding="utf-8", timeout=20, dimensions=(40, 200))
+    for typed, seen in (
+        ("CREATE VIEW v AS SELECT 42 AS answer;\r", 'view "v" created'),
+        ("SELECT answer FROM v;\r", "(1 row)"),
+        ("SELECT asnwer FROM v;\r", 'Did you mean "answer"?'),
+        ("SHOW VIEWS;\r", "(1 row)"),
+    ):
+        shell.expect_exact("streamsql>")
+        shell.send(typed)
+        shell.expect_exact(seen)
+    shell.expect_exact("streamsql>")
+    shell.send("\x04")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 0
