@@ -89,8 +89,9 @@ class Scan(Node):
         return Explain(f"Scan({self.name})", tuple(details))
 
     def keys(self) -> tuple[str, ...]:
-        """What the source is asked for beside the value (see `Source.open`)."""
-        return (*((KEY,) if self.key else ()), *(f"$meta.{m.key}" for m in self.metadata))
+        """What the source is asked for (see `Source.open`)."""
+        raw = (VALUE, *((KEY,) if self.key else ())) if self.table.encoded else ()
+        return (*raw, *(f"$meta.{m.key}" for m in self.metadata))
 
 
 class ScanStep(Operator):
