@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from streamsql.core.types import INTEGERS
-from streamsql.values import macros_text, macros_time
+from streamsql.values import macros_json, macros_text, macros_time
 from streamsql.values.let import let
 
 _BITS = dict(zip(INTEGERS, (8, 16, 32, 64)))
@@ -167,6 +167,7 @@ SETUP: tuple[str, ...] = (
     f"CREATE OR REPLACE TEMP TABLE {CLOCK} AS SELECT CAST('1970-01-01 00:00:00+00' AS TIMESTAMPTZ) AS \"now\"",
     *(f"CREATE OR REPLACE TEMP MACRO {name}({_MACROS[name][0]}) AS ({_MACROS[name][1]})"
       for name in _ordered(_MACROS)),
+    *macros_json.SETUP,
 )
 """What runs on a Database before its first statement and after `udfs.register`, which some macros call: the
 macros, and the one-row table that holds the batch's time."""

@@ -33,7 +33,7 @@ _NANOSECOND = {True: "epoch_ns({0}) % 1000000000", False: "epoch_us({0}) % 10000
 
 def local(value: str, type_: DataType) -> str:
     """The value as a time of the clock on the wall."""
-    return f"timezone({ZONE}, {value})" if type_.root == "TIMESTAMP_LTZ" else value
+    return f"f_local({value}, {ZONE})" if type_.root == "TIMESTAMP_LTZ" else value
 
 
 def _refuse(unit: str, type_: DataType) -> SQLTypeError:
@@ -163,7 +163,8 @@ def rounded(unit: str, value: str, type_: DataType, *, up: bool) -> str:
         return let(value, lambda v: (_date_ceil if up else _date_floor)(unit, v), "date")
     if type_.root == "TIMESTAMP_LTZ":
         return let(value, lambda v: let(local(v, type_), lambda at: (
-            f"({v} + ({_round_timestamp(unit, at, timestamp(6), up)} - {at}))"), "at"), "instant")
+            f"make_timestamptz(epoch_us({v}) + epoch_us({_round_timestamp(unit, at, timestamp(6), up)}) "
+            f"- epoch_us({at}))"), "at"), "instant")
     return let(value, lambda v: _round_timestamp(unit, v, type_, up), "at")
 
 
@@ -215,6 +216,8 @@ def added(unit: str, count: str, value: str, type_: DataType) -> str:
         if type_.root == "TIMESTAMP" and type_.precision > 6:
             whole = f"epoch_ns(make_timestamp(epoch_ns({value}) // 1000) + {interval})"
             return f"make_timestamp_ns({whole} + epoch_ns({value}) % 1000)"
+        if type_.root == "TIMESTAMP_LTZ":
+            return f"make_timestamptz(epoch_us(make_timestamp(epoch_us({value})) + {interval}))"
         return f"CAST({value} + {interval} AS {target.duck_type()})"
     if unit not in MICROSECONDS and unit != "NANOSECOND":
         raise _refuse(unit, type_)
@@ -223,6 +226,8 @@ def added(unit: str, count: str, value: str, type_: DataType) -> str:
         return f"make_timestamp_ns(epoch_ns({value}) + {count} * {size})"
     size = MICROSECONDS.get(unit, 1)
     interval = f"to_microseconds({count} * {size}{' // 1000' if unit == 'NANOSECOND' else ''})"
+    if type_.root == "TIMESTAMP_LTZ":
+        return f"make_timestamptz(epoch_us({value}) + {count} * {size}{' // 1000' if unit == 'NANOSECOND' else ''})"
     if type_.root == "DATE":
         return f"CAST(CAST({value} AS TIMESTAMP) + {interval} AS {target.duck_type()})"
     return f"({value} + {interval})"
@@ -248,9 +253,9 @@ def difference(unit: str, start: str, start_type: DataType, end: str, end_type: 
 def _moment(value: str, type_: DataType, other: DataType) -> str:
     """The value as a TIMESTAMP on a scale shared with the other."""
     if type_.root == "TIMESTAMP_LTZ":
-        return f"timezone('UTC', {value})"
+        return f"make_timestamp(epoch_us({value}))"
     if other.root == "TIMESTAMP_LTZ":
-        return f"timezone('UTC', f_instant(CAST({value} AS TIMESTAMP), {ZONE}))"
+        return f"make_timestamp(epoch_us(f_instant(CAST({value} AS TIMESTAMP), {ZONE})))"
     if type_.root == "TIME":
         return f"(DATE '1970-01-01' + {value})"
     return value if type_.root == "TIMESTAMP" and type_.precision <= 6 else f"CAST({value} AS TIMESTAMP)"

@@ -37,26 +37,20 @@ class _Lookup:
         self.lax, bare = json_path.split_mode(constant) if constant is not None else (False, "")
         self.native = json_path.definite_path(bare) if constant is not None else None
 
-    def found(self, document: str) -> str:
-        """What DuckDB finds, as JSON text: NULL if nothing, or if the document is malformed."""
-        assert self.native is not None
-        return f"CAST(TRY(json_extract({document}, {text_literal(self.native[0])})) AS VARCHAR)"
+    @property
+    def quick(self) -> bool:
+        """DuckDB may look it up. A constant document is left to the exact engine, which also takes the last of
+        two members of one name and refuses a comma before a bracket."""
+        return self.native is not None and not self.document.is_literal
 
-    def trusted(self, document: str) -> str:
-        """A condition under which Jackson reads the document as DuckDB does: no trailing comma, and of a name
-        that comes twice in an object the last would count."""
+    def tried(self, function: str, document: str) -> str:
+        """What a function of DuckDB's finds: NULL if nothing, or if the document is malformed."""
         assert self.native is not None
-        tests = [f"NOT contains({document}, ',}}') AND NOT contains({document}, ',]')"]
-        for parent, name in self.native[1]:
-            quoted = text_literal(f'"{name}"')
-            once = (f"strlen({document}) - strlen(replace({document}, {quoted}, '')) <= {len(name.encode()) + 2}")
-            keys = f"TRY(json_keys({document}, {text_literal(parent)}))"
-            twice = f"len(list_filter({keys}, lambda k: k = {text_literal(name)})) >= 2"
-            tests.append(f"CASE WHEN {once} THEN true ELSE NOT {twice} END")
-        return " AND ".join(tests)
+        return f"TRY({function}({document}, {text_literal(self.native[0])}))"
 
 
 _FRACTION = "[0-9][.eE]"
+_REAL = r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 
 # --------------------------------------------------------------------------------------------- JSON_VALUE
@@ -113,23 +107,19 @@ def _json_value(args: Arguments) -> str:
         return let(f"f_json_value({document}, {lookup.path.sql})", outcome, "result")
 
     def fast(document: str) -> str:
-        if lookup.native is None:
-            return slow(document)
         nothing = empty if lookup.lax else error("'JSON_VALUE found nothing at the path'")
 
-        def outcome(raw: str) -> str:
-            text = converted(f"CASE WHEN {raw} >= '\"' AND {raw} < '#' THEN {raw}::JSON->>'$' ELSE {raw} END")
-            return (f"CASE WHEN {document} IS NULL THEN NULL "
-                    f"WHEN {raw} IS NULL THEN CASE WHEN json_valid({document}) THEN {nothing} "
-                    f"ELSE {slow(document)} END "
-                    f"WHEN NOT ({lookup.trusted(document)}) THEN {slow(document)} "
-                    f"WHEN {raw} < ':' AND ({raw} < '\"' OR {raw} >= '#') AND regexp_matches({raw}, '{_FRACTION}') "
-                    f"THEN {slow(document)} "
-                    f"WHEN {raw} = 'null' OR {raw} >= '{{' OR ({raw} >= '[' AND {raw} < '\\') "
-                    f"THEN {slow(document)} ELSE {text} END")
-        return let(lookup.found(document), outcome, "found")
+        def outcome(text: str) -> str:
+            # a text may be a tree's, or a number whose digits DuckDB has changed: look again
+            return (f"CASE WHEN {text} >= '{{' OR ({text} >= '[' AND {text} < '\\') "
+                    f"OR ({text} >= '-' AND {text} < ':' AND (contains({text}, '.') OR contains({text}, 'e') "
+                    f"OR contains({text}, 'E')) AND regexp_full_match({text}, '{_REAL}')) "
+                    f"THEN {slow(document)} WHEN {text} IS NULL AND {document} IS NOT NULL THEN "
+                    f"CASE WHEN json_valid({document}) THEN {nothing} ELSE {slow(document)} END "
+                    f"ELSE {converted(text)} END")
+        return let(lookup.tried("json_extract_string", document), outcome, "found")
 
-    return let(lookup.document.sql, fast, "document")
+    return let(lookup.document.sql, fast if lookup.quick else slow, "document")
 
 
 # --------------------------------------------------------------------------------------------- JSON_QUERY
@@ -176,19 +166,21 @@ def _json_query(args: Arguments) -> str:
         return let(f"{name}({document}, {lookup.path.sql}, '{wrapper}')", outcome, "result")
 
     def fast(document: str) -> str:
-        if lookup.native is None or array_wanted or wrapper != "WITHOUT":
-            return slow(document)
+        nothing = empty if lookup.lax else error("'JSON_QUERY found no array and no object at the path'")
 
         def outcome(raw: str) -> str:
-            # of objects one level deep whose keys are in order, and arrays, DuckDB's text is Jackson's
-            flat = (f"strlen({raw}) - strlen(replace({raw}, '{{', '')) <= CASE WHEN {raw} >= '{{' THEN 1 ELSE 0 END "
-                    f"AND ({raw} < '{{' OR json_keys({raw}) = list_distinct(list_sort(json_keys({raw})))) ")
-            return (f"CASE WHEN {document} IS NULL THEN NULL "
-                    f"WHEN ({raw} >= '{{' OR ({raw} >= '[' AND {raw} < '\\')) AND {lookup.trusted(document)} "
-                    f"AND {flat} AND NOT regexp_matches({raw}, '{_FRACTION}') THEN {raw} ELSE {slow(document)} END")
-        return let(lookup.found(document), outcome, "found")
+            # of arrays of scalars and of flat objects with their keys in order, DuckDB's text is Jackson's
+            flat = (f"CASE WHEN {raw} >= '{{' THEN strpos({raw}[2:], '{{') = 0 AND "
+                    f"json_keys({raw}) = list_sort(json_keys({raw})) ELSE NOT contains({raw}, '{{') END")
+            return (f"CASE WHEN {raw} >= '{{' OR ({raw} >= '[' AND {raw} < '\\') THEN "
+                    f"CASE WHEN {flat} AND NOT regexp_matches({raw}, '{_FRACTION}') THEN {raw} "
+                    f"ELSE {slow(document)} END "
+                    f"WHEN {document} IS NULL THEN NULL WHEN {raw} IS NOT NULL OR json_valid({document}) "
+                    f"THEN {nothing} ELSE {slow(document)} END")
+        return let(f"CAST({lookup.tried('json_extract', document)} AS VARCHAR)", outcome, "found")
 
-    return let(lookup.document.sql, fast, "document")
+    quick = lookup.quick and not array_wanted and wrapper == "WITHOUT"
+    return let(lookup.document.sql, fast if quick else slow, "document")
 
 
 # -------------------------------------------------------------------------------------- JSON_EXISTS, IS JSON
@@ -208,13 +200,11 @@ def _json_exists(args: Arguments) -> str:
             f"CASE {r} WHEN 1 THEN true WHEN 0 THEN false WHEN -1 THEN {error(document)} END"), "result")
 
     def fast(document: str) -> str:
-        if lookup.native is None:
-            return slow(document)
-        return let(lookup.found(document), lambda raw: (
-            f"CASE WHEN {raw} <> 'null' AND NOT contains({document}, ',}}') AND NOT contains({document}, ',]') "
-            f"THEN true ELSE {slow(document)} END"), "found")
+        nothing = "false" if lookup.lax else error(document)
+        return (f"COALESCE({lookup.tried('json_type', document)} <> 'NULL', CASE WHEN {document} IS NULL THEN NULL "
+                f"WHEN json_valid({document}) THEN {nothing} ELSE {slow(document)} END)")
 
-    return let(lookup.document.sql, fast, "document")
+    return let(lookup.document.sql, fast if lookup.quick else slow, "document")
 
 
 _ODD = "(^|[^A-Za-z\"])(?i:nan|inf)|,\\s*[}\\]]"

@@ -98,7 +98,7 @@ def _from_unixtime(args: Arguments) -> str:
     constant = _constant(args[1]) if len(args) > 1 else DEFAULT_PATTERN
 
     def body(seconds: str) -> str:
-        at = f"timezone({ZONE}, timezone('UTC', make_timestamp({seconds} * 1000000)))"
+        at = f"f_local(make_timestamptz({seconds} * 1000000), {ZONE})"
         return let(at, lambda t: formatted(seconds, t), "time")
 
     def formatted(seconds: str, at: str) -> str:
@@ -148,7 +148,7 @@ def _unix_timestamp(args: Arguments) -> str:
         given = " AND ".join(f"{v} IS NOT NULL" for v in (text, pattern_sql))
         slow = f"CASE WHEN {given} THEN {slow} END"
         native = _native(text, pattern, True) if pattern is not None else None
-        return _or_slow(native and f"epoch_ms(timezone({ZONE}, {native})) // 1000", slow)
+        return _or_slow(native and f"f_epoch_ms({native}, {ZONE}) // 1000", slow)
 
     try:
         return let(args[0].sql, body, "text")
@@ -259,7 +259,7 @@ def _overlaps(args: Arguments) -> str:
 
 _LTZ3 = timestamp_ltz(3)
 _NOW_MS = f"date_trunc('millisecond', {NOW})"
-_LOCAL = f"timezone({ZONE}, {NOW})"
+_LOCAL = f"f_local({NOW}, {ZONE})"
 
 
 def _clock(name: str, type_: DataType, body: str, doc: str, *, call: bool = False,
