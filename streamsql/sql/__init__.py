@@ -1,4 +1,7 @@
-"""The dialect: the one door to sqlglot."""
+"""The dialect: scripts to statements, and the one door to sqlglot.
+
+`functions.py` says what tree each expression becomes, `tree.py` and `statements.py` the rest.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from sqlglot import exp
 
 from streamsql.sql.canonical import canonical
 from streamsql.sql.dialect import StreamSQL
+from streamsql.sql.keywords import KEYWORDS
 from streamsql.sql.lexer import is_complete, split
 from streamsql.sql.literals import interval_type, interval_value
 from streamsql.sql.script import parse
 from streamsql.sql.spans import span_of
-from streamsql.sql.tree import WindowTable
+from streamsql.sql.tree import MatchTable, WindowTable
 from streamsql.sql.types import data_type, parse_type
 
-__all__ = ["StreamSQL", "WindowTable", "canonical", "data_type", "exp", "interval_type", "interval_value", "is_complete", "parse", "parse_type",
-           "span_of", "split"]
+__all__ = [
+    "KEYWORDS", "MatchTable", "StreamSQL", "WindowTable", "canonical", "data_type", "exp", "interval_type",
+    "interval_value", "is_complete", "parse", "parse_type", "span_of", "split",
+]

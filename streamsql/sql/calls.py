@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from sqlglot import exp
-from sqlglot.tokenizer_core import TokenType
 
 from streamsql.sql.functions import TIME_UNITS
 from streamsql.sql.types import TypeRules
@@ -36,7 +35,7 @@ class CallRules(TypeRules):
         """A call with its suffixes: IGNORE NULLS, WITHIN GROUP, FILTER, OVER."""
         start = self.index
         name = self.token.text.upper()
-        special = _SPECIAL.get(name) if self.token.token_type == TokenType.VAR else None
+        special = _SPECIAL.get(name)
         self.index += 1
         self.expect("(")
         if special is not None:

@@ -12,7 +12,7 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from streamsql.errors import ParseError, Source, Span
-from streamsql.sql.keywords import RESERVED
+from streamsql.sql.keywords import NOT_FUNCTIONS, RESERVED
 from streamsql.sql.lexer import tokenize
 from streamsql.sql.spans import place
 from streamsql.sql.statements import Name
@@ -105,7 +105,7 @@ class Cursor:
         return f'"{self.text(self.here())}"'
 
     def fail(self, message: str, span: Span, hint: str | None = None) -> NoReturn:
-        raise ParseError(message, span, source=self.source, hint=hint)
+        raise ParseError(message, span, source=self.source, hint=sentence(hint))
 
     def _slip(self) -> str | None:
         """The hint for a word or a value that follows another: most often a comma is missing."""
@@ -155,7 +155,7 @@ class Cursor:
         """A name as a tree. Raises ParseError at a reserved word, saying how to quote it."""
         token = self.token
         if not self.at_name():
-            reserved = self.kind in RESERVED
+            reserved = self.kind in RESERVED - NOT_FUNCTIONS
             hint = (
                 f'"{token.text}" is a reserved word: write `{token.text}` to use it as a name'
                 if reserved
@@ -203,6 +203,13 @@ class Cursor:
             self.unexpected(what)
         self.index += 1
         return int(self.tokens[self.index - 1].text)
+
+
+def sentence(hint: str | None) -> str | None:
+    """A hint as a sentence."""
+    if not hint:
+        return hint
+    return hint[0].upper() + hint[1:] + ("" if hint[-1] in ".?!" else ".")
 
 
 def _kind(token: Token, text: str) -> str:

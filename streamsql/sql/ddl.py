@@ -36,7 +36,7 @@ _NOT_CREATED = {
     "MODEL": "call a Python function: CREATE FUNCTION f AS 'module.f' LANGUAGE PYTHON",
     "MATERIALIZED": "write CREATE TABLE … WITH (…) AS SELECT, or CREATE VIEW",
     "CONNECTION": "give the options of the connection in CREATE TABLE",
-    "INDEX": "streamsql keeps its own indexes",
+    "INDEX": "indexes are kept where a query needs them",
 }
 
 
@@ -175,7 +175,7 @@ class DefinitionRules(QueryRules):
                 table = self._key(table, (Name((column.name,), column.span),)) if key else table
             if not self.take(","):
                 break
-        self.expect(")")
+        self.expect(")", hint=f"is a comma missing before {self.found()}?" if self.at_name() else None)
         return replace(table, columns=tuple(columns))
 
     def _key(self, table: CreateTable, key: tuple[Name, ...]) -> CreateTable:
@@ -236,7 +236,7 @@ class DefinitionRules(QueryRules):
         self.fail(
             "a primary key is not enforced",
             self.since(start),
-            hint="write PRIMARY KEY (…) NOT ENFORCED: streamsql trusts the data to have distinct keys",
+            hint="write PRIMARY KEY (…) NOT ENFORCED: the data is trusted to have distinct keys",
         )
 
     def _watermark(self) -> WatermarkDef:

@@ -28,7 +28,9 @@ _COMPARISONS: dict[str, type[exp.Expression]] = {
 _SUMS: dict[str, type[exp.Expression]] = {"+": exp.Add, "-": exp.Sub}
 _PRODUCTS: dict[str, type[exp.Expression]] = {"*": exp.Mul, "/": exp.Div, "%": exp.Mod, "||": exp.DPipe}
 _PATTERNS: dict[str, type[exp.Expression]] = {"LIKE": exp.Like, "ILIKE": exp.ILike, "SIMILAR": exp.SimilarTo}
-_QUERY_WORDS = ("SELECT", "WITH", "VALUES")
+QUERY_WORDS = ("SELECT", "WITH", "VALUES", "TABLE")
+"""The words that a query begins with."""
+AFTER_QUERY = ("UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT", "OFFSET", "FETCH")
 
 
 class ExpressionRules(CallRules):
@@ -139,10 +141,14 @@ class ExpressionRules(CallRules):
         return tree
 
     def _in_list(self, left: exp.Expression) -> exp.Expression:
-        if self.at("(") and self.ahead() in _QUERY_WORDS:
+        start = self.index
+        if self.at("(") and self.ahead() in QUERY_WORDS:
             return exp.In(this=left, query=self.subquery())
         self.expect("(")
         items = [self.expression()]
+        if self._query_goes_on(items[0]):
+            self.index = start
+            return exp.In(this=left, query=self.subquery())
         while self.take(","):
             items.append(self.expression())
         self.expect(")")
@@ -221,6 +227,8 @@ class ExpressionRules(CallRules):
             self.fail(
                 "parameters are not supported", self.here(), hint='write the value, or "${name}" in a script'
             )
+        if self.kinds[self.index - 1] == "," and self.kind in ("FROM", ")"):
+            self.unexpected("an expression", hint=f"remove the comma before {self.found()}")
         if self.kind in RESERVED:
             self.identifier("an expression")
         self.unexpected("an expression")
@@ -315,13 +323,11 @@ class ExpressionRules(CallRules):
     def _parenthesised(self) -> exp.Expression:
         """A subquery, a row, or an expression in parentheses."""
         start = self.index
-        if self.ahead() in _QUERY_WORDS:
+        if self.ahead() in QUERY_WORDS:
             return self.subquery()
         self.expect("(")
         items = [self.expression()]
-        if isinstance(items[0], exp.Subquery) and self.at(
-            "UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT"
-        ):
+        if self._query_goes_on(items[0]):
             self.index = start
             return self.subquery()
         while self.take(","):
@@ -330,6 +336,10 @@ class ExpressionRules(CallRules):
         if len(items) > 1:
             return self.put(exp.Anonymous(this="ROW", expressions=items), start)
         return self._time_difference(self.put(exp.Paren(this=items[0]), start), start)
+
+    def _query_goes_on(self, first: exp.Expression) -> bool:
+        """Whether what was read as a value in parentheses is the first part of a longer query."""
+        return isinstance(first, exp.Subquery) and self.at(*AFTER_QUERY)
 
     def _time_difference(self, tree: exp.Paren, start: int) -> exp.Expression:
         """`(a - b) DAY`: the interval between two times, in a unit."""

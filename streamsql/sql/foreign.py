@@ -1,4 +1,4 @@
-"""CREATE as other systems write it, in canonical form: ksqlDB's streams and tables, RisingWave's sources and sinks.
+"""CREATE as ksqlDB and RisingWave write it, in canonical form.
 
 Only what has the same meaning is rewritten; any other option of theirs is an error that names Flink's.
 """

@@ -14,17 +14,23 @@ from streamsql.sql.functions import NILADIC
 from streamsql.sql.keywords import RESERVED
 from streamsql.sql.tree import MatchTable, StatementTree, WindowTable
 
+_GROUPINGS: dict[type[exp.Expr], str] = {
+    exp.GroupingSets: "GROUPING SETS",
+    exp.Rollup: "ROLLUP",
+    exp.Cube: "CUBE",
+}
 _PLAIN_NAME = re.compile(r"[^\W\d][\w$]*")
-_TRANSFORMS: dict[type[exp.Expr], Callable[[generator.Generator, exp.Expr], str]] = {
-    k: v
-    for k, v in generator.Generator.TRANSFORMS.items()
-    if not issubclass(k, exp.NullSafeEQ | exp.NullSafeNEQ)
-}  # type: ignore[arg-type]
 
 
 class FlinkGenerator(generator.Generator):
     """sqlglot's generator with Flink's spelling for what `functions.py` and `tree.py` describe."""
 
+    TRANSFORMS = {  # noqa: RUF012
+        **generator.Generator.TRANSFORMS,
+        WindowTable: lambda self, e: self.windowtable_sql(e),
+        MatchTable: lambda self, e: self.matchtable_sql(e),
+        StatementTree: lambda self, e: self.statementtree_sql(e),
+    }
     SUPPORTS_BETWEEN_FLAGS = True
     MULTI_ARG_DISTINCT = True
     RESERVED_KEYWORDS = {word.lower() for word in RESERVED | NILADIC}  # noqa: RUF012
@@ -74,6 +80,12 @@ class FlinkGenerator(generator.Generator):
 
     def nullsafeneq_sql(self, expression: exp.NullSafeNEQ) -> str:
         return self.binary(expression, "IS DISTINCT FROM")
+
+    def kwarg_sql(self, expression: exp.Kwarg) -> str:
+        return f"{name_sql(expression.this.name)} => {self.sql(expression, 'expression')}"
+
+    def propertyeq_sql(self, expression: exp.PropertyEQ) -> str:
+        return self.binary(expression, "=")
 
     def overlaps_sql(self, expression: exp.Overlaps) -> str:
         left, right = (self.sql(expression, k).removeprefix("ROW") for k in ("this", "expression"))
@@ -154,7 +166,7 @@ class FlinkGenerator(generator.Generator):
     def _group_key(self, tree: exp.Expr) -> str:
         if isinstance(tree, exp.Tuple):
             return f"({', '.join(self.sql(e) for e in tree.expressions)})"
-        word = {exp.GroupingSets: "GROUPING SETS", exp.Rollup: "ROLLUP", exp.Cube: "CUBE"}.get(type(tree))
+        word = _GROUPINGS.get(type(tree))
         if word is None:
             return self.sql(tree)
         return f"{word} ({', '.join(self._group_key(e) for e in tree.expressions)})"
@@ -171,8 +183,8 @@ class FlinkGenerator(generator.Generator):
             for k in ("slide", "step", "gap", "size", "offset")
             if expression.args.get(k) is not None
         ]
-        time = f"DESCRIPTOR({self.sql(expression, 'time')})"
-        return f"TABLE({expression.args['function']}({', '.join([relation, time, *sizes])})){self._as(expression)}"
+        arguments = ", ".join([relation, f"DESCRIPTOR({self.sql(expression, 'time')})", *sizes])
+        return f"TABLE({expression.args['function']}({arguments})){self._as(expression)}"
 
     def matchtable_sql(self, expression: MatchTable) -> str:
         parts: list[str] = []
@@ -259,7 +271,7 @@ def _bracketed(_: FlinkGenerator, call: exp.Anonymous, args: list[str]) -> str:
     return f"{call.name}[{', '.join(args)}]"
 
 
-def _extract(_: FlinkGenerator, call: exp.Anonymous, args: list[str]) -> str:
+def _extract(_: FlinkGenerator, _call: exp.Anonymous, args: list[str]) -> str:
     return f"EXTRACT({args[0]} FROM {args[1]})"
 
 
@@ -268,20 +280,20 @@ def _rounded(_: FlinkGenerator, call: exp.Anonymous, args: list[str]) -> str | N
     return f"{call.name}({args[0]} TO {args[1]})" if to_unit else None
 
 
-def _trim(_: FlinkGenerator, call: exp.Anonymous, args: list[str]) -> str:
+def _trim(_: FlinkGenerator, _call: exp.Anonymous, args: list[str]) -> str:
     return f"TRIM({args[0]} {args[1]} FROM {args[2]})"
 
 
-def _overlay(_: FlinkGenerator, call: exp.Anonymous, args: list[str]) -> str:
+def _overlay(_: FlinkGenerator, _call: exp.Anonymous, args: list[str]) -> str:
     return f"OVERLAY({args[0]} PLACING {args[1]} FROM {args[2]}{f' FOR {args[3]}' if args[3:] else ''})"
 
 
-def _position(_: FlinkGenerator, call: exp.Anonymous, args: list[str]) -> str:
+def _position(_: FlinkGenerator, _call: exp.Anonymous, args: list[str]) -> str:
     return f"POSITION({args[0]} IN {args[1]}{f' FROM {args[2]}' if args[2:] else ''})"
 
 
-def _is_json(_: FlinkGenerator, call: exp.Anonymous, args: list[str]) -> str:
-    return f"{args[0]} IS JSON {args[1]}"
+def _is_json(_: FlinkGenerator, _call: exp.Anonymous, args: list[str]) -> str | None:
+    return f"{args[0]} IS JSON {args[1]}" if len(args) == 2 else None
 
 
 _CALLS: dict[str, Written] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import ClassVar
 
 from sqlglot import tokens
 from sqlglot.errors import TokenError
@@ -17,7 +18,7 @@ from streamsql.errors import ParseError, Source, Span
 
 
 class Tokenizer(tokens.Tokenizer):
-    """Backtick identifiers, `'it''s'`, `U&''`, `X''`, `N''`, `$$ … $$`, `--`, `/* */` (not nested), `/*+ … */`.
+    """`` `name` ``, `'it''s'`, `U&''`, `X''`, `N''`, `$$ … $$`, `--`, `//`, `/* */` (not nested), `/*+ … */`.
 
     Double quotes are read as a string only so that the parser can say what to write instead.
     """
@@ -32,8 +33,8 @@ class Tokenizer(tokens.Tokenizer):
     SINGLE_TOKENS = {**tokens.Tokenizer.SINGLE_TOKENS, "$": TokenType.DOLLAR}  # noqa: RUF012
     VAR_SINGLE_TOKENS = {"$"}  # noqa: RUF012
     NESTED_COMMENTS = False
-    COMMANDS: set[TokenType] = set()  # noqa: RUF012
-    TOKENS_PRECEDING_HINT = set(TokenType)
+    COMMANDS: ClassVar[set[TokenType]] = set()
+    TOKENS_PRECEDING_HINT = set(TokenType)  # noqa: RUF012
     KEYWORDS = {  # noqa: RUF012
         "/*+": TokenType.HINT,
         "::": TokenType.DCOLON,
@@ -60,11 +61,11 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _UNTERMINATED = {
-    "open_comment": ("comment", 'end it with "*/"'),
-    "open_text": ("string", "a string ends with ' and a quote inside it is written ''"),
-    "open_quoted": ("identifier", "a quoted name ends with `"),
-    "open_double": ("string", "strings are written in single quotes, names in backticks"),
-    "open_body": ("function body", 'end it with "$$"'),
+    "open_comment": ("comment", 'End it with "*/".'),
+    "open_text": ("string", "A string ends with '; a quote inside it is written ''."),
+    "open_quoted": ("identifier", "A quoted name ends with `."),
+    "open_double": ("string", "Strings are written in single quotes, names in backticks."),
+    "open_body": ("function body", 'End it with "$$".'),
 }
 
 
@@ -80,7 +81,7 @@ def tokenize(source: Source) -> list[Token]:
     except TokenError as error:
         span = _bad_literal(source.text)
         raise ParseError(
-            "malformed literal", span, source=source, hint="X'…' takes hexadecimal digits"
+            "malformed literal", span, source=source, hint="X'…' takes hexadecimal digits."
         ) from error
 
 

@@ -39,14 +39,14 @@ def interval_value(tree: exp.Expr) -> int:
     if isinstance(tree, exp.Paren):
         return interval_value(tree.this)
     if not isinstance(tree, exp.Interval) or not isinstance(tree.this, exp.Literal):
-        raise SQLTypeError("expected an interval literal", span_of(tree), hint="write INTERVAL '1' MINUTE")
+        raise SQLTypeError("expected an interval literal", span_of(tree), hint="Write INTERVAL '1' MINUTE.")
     text, unit = tree.this.name, re.sub(r"\([^)]*\)", "", tree.args["unit"].name)
     value = _value(text.strip(), unit)
     if value is None:
         raise SQLTypeError(
             f"'{text}' is no interval {unit}",
             span_of(tree),
-            hint=f"an example: INTERVAL '{_EXAMPLES[unit]}' {unit}",
+            hint=f"An example: INTERVAL '{_EXAMPLES[unit]}' {unit}.",
         )
     return value
 

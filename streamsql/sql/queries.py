@@ -6,7 +6,8 @@ from sqlglot import exp
 
 from streamsql.errors import Span
 from streamsql.sql import sugar
-from streamsql.sql.relations import RelationRules
+from streamsql.sql.expressions import QUERY_WORDS
+from streamsql.sql.relations import RelationRules, derived
 
 _SET_OPERATIONS: dict[str, type[exp.SetOperation]] = {
     "UNION": exp.Union,
@@ -27,7 +28,7 @@ class QueryRules(RelationRules):
                 query = self.put(
                     exp.Select(
                         expressions=[self.put(exp.Star(), start)],
-                        from_=exp.From(this=exp.Subquery(this=query)),
+                        from_=exp.From(this=derived(query)),
                     ),
                     start,
                 )
@@ -212,13 +213,19 @@ class QueryRules(RelationRules):
     def _item(self) -> exp.Expression:
         start = self.index
         if self.take("*"):
-            if self.at("EXCEPT", "EXCLUDE", "REPLACE", "RENAME") and self.ahead() == "(":
+            if self._star_modifier():
                 self.fail(f"* {self.kind} is not Flink SQL", self.here(), hint="list the columns")
             return self.put(exp.Star(), start)
         value = self.expression()
         if self.take("AS") or (self.at_name() and not self.at_clause()):
             return self.put(exp.Alias(this=value, alias=self.identifier("an alias")), start)
         return value
+
+    def _star_modifier(self) -> bool:
+        """Whether `EXCEPT (column)` or its like follows `*`, and not a set operation."""
+        if self.at("EXCEPT"):
+            return self.ahead() == "(" and self.ahead(2) not in (*QUERY_WORDS, "(")
+        return self.at("EXCLUDE", "REPLACE", "RENAME") and self.ahead() == "("
 
     def _clauses(self, select: exp.Select) -> None:
         start = self.index
@@ -338,7 +345,6 @@ def _own_windows(select: exp.Select) -> list[exp.Window]:
     """The OVER clauses of a SELECT, not those of its subqueries."""
     found: list[exp.Window] = []
     for item in select.expressions:
-        for node in item.walk(prune=lambda n: isinstance(n, exp.Query)):
-            if isinstance(node, exp.Window):
-                found.append(node)
+        nodes = item.walk(prune=lambda n: isinstance(n, exp.Query))
+        found += [n for n in nodes if isinstance(n, exp.Window)]
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from streamsql.sql.expressions import ExpressionRules
+from streamsql.sql.expressions import AFTER_QUERY, QUERY_WORDS, ExpressionRules
 from streamsql.sql.tree import MatchTable, WindowTable
 
 WINDOW_FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -13,14 +13,14 @@ WINDOW_FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "CUMULATE": (("step", "size"), ("step", "size", "offset")),
     "SESSION": (("gap",),),
 }
-"""The intervals of each window function after the time column, in order, without and with the last optional one."""
+"""The intervals of each window function after the time column, in order: the fewest, and the most."""
 
 
 class RelationRules(ExpressionRules):
     """The rules of FROM."""
 
     def relation_list(self, select: exp.Select) -> None:
-        """`FROM a [JOIN b …], c …`: the first goes to `from_`, the others are joins; a comma is CROSS JOIN."""
+        """`FROM a [JOIN b …], c …`: the first is `from_`, the others are joins, a comma CROSS JOIN."""
         start = self.index
         self.expect("FROM")
         first, joins = self._joined()
@@ -35,7 +35,7 @@ class RelationRules(ExpressionRules):
 
     def _joined(self) -> tuple[exp.Expression, list[exp.Expression]]:
         """A relation and the joins after it. Parentheses around the first ones change nothing."""
-        if self.at("(") and self.ahead() not in ("SELECT", "WITH", "VALUES", "("):
+        if self.at("(") and self._joins_inside():
             self.expect("(")
             first, joins = self._joined()
             self.expect(")")
@@ -44,6 +44,16 @@ class RelationRules(ExpressionRules):
         while (join := self._join()) is not None:
             joins.append(join)
         return first, joins
+
+    def _joins_inside(self) -> bool:
+        """Whether `(` opens a list of joins: a name comes, or a relation in parentheses that goes on."""
+        if self.ahead() != "(":
+            return self.ahead() not in QUERY_WORDS
+        depth, at = 1, 2
+        while depth and self.ahead(at):
+            depth += (self.ahead(at) == "(") - (self.ahead(at) == ")")
+            at += 1
+        return self.ahead(at) not in (*AFTER_QUERY, ")")
 
     def _join(self) -> exp.Join | None:
         start = self.index
@@ -84,7 +94,7 @@ class RelationRules(ExpressionRules):
         return self.put(join, start)
 
     def _right_side(self) -> exp.Expression:
-        if not self.at("(") or self.ahead() in ("SELECT", "WITH", "VALUES", "("):
+        if not self.at("(") or self.ahead() in (*QUERY_WORDS, "("):
             return self.relation()
         start = self.index
         self.expect("(")
@@ -154,7 +164,7 @@ class RelationRules(ExpressionRules):
             depth = 1
             while self.ahead(depth) == "(":
                 depth += 1
-            if self.ahead(depth) not in ("SELECT", "WITH", "VALUES"):
+            if self.ahead(depth) not in QUERY_WORDS:
                 self.expect("(")
                 tree = self.relation()
                 self.expect(")")
@@ -162,9 +172,7 @@ class RelationRules(ExpressionRules):
         self.expect("(")
         query = self.query()
         self.expect(")")
-        if isinstance(query, exp.Values) and not query.args.get("order") and not query.args.get("limit"):
-            return query
-        return self.put(exp.Subquery(this=query), start)
+        return self.put(derived(query), start)
 
     def _table(self) -> exp.Table:
         start = self.index
@@ -354,7 +362,6 @@ class RelationRules(ExpressionRules):
         found: list[exp.Expression] = []
         while not found or self.take(","):
             start = self.index
-            self.take_any("FINAL", "RUNNING")
             value = self.expression()
             self.expect("AS")
             found.append(self.put(exp.Alias(this=value, alias=self.identifier("a measure")), start))
@@ -396,6 +403,12 @@ class RelationRules(ExpressionRules):
             self.index += 1
             if not depth:
                 return self.source.text[self.tokens[start].start : self.tokens[self.index - 1].start].strip()
+
+
+def derived(query: exp.Expression) -> exp.Expression:
+    """A query as a relation: VALUES without clauses of its own as it is, any other in a Subquery."""
+    plain = not any(query.args.get(k) for k in ("order", "limit", "offset"))
+    return query if isinstance(query, exp.Values) and plain else exp.Subquery(this=query)
 
 
 def _shape(name: str) -> str:

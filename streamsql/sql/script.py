@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NoReturn
 
 from sqlglot import exp
 
@@ -52,10 +52,12 @@ class ScriptRules(ForeignRules):
             return rule(self)
         if self.kind in _QUERY_WORDS:
             return self._select_statement()
+        return self._no_statement()
+
+    def _no_statement(self) -> NoReturn:
         if self.kind in UNSUPPORTED:
-            self.fail(
-                f"{UNSUPPORTED[self.kind][0]} is not supported", self.here(), hint=UNSUPPORTED[self.kind][1]
-            )
+            what, hint = UNSUPPORTED[self.kind]
+            self.fail(f"{what} is not supported", self.here(), hint=hint)
         words = [*_STATEMENTS, "SELECT", "WITH", "VALUES"]
         near = nearest(self.token.text, words)
         self.fail(
@@ -121,7 +123,7 @@ class ScriptRules(ForeignRules):
         if self.at("PARTITION"):
             self.fail("INSERT has no PARTITION", self.here(), hint="select the value as a column")
         columns: tuple[Name, ...] = ()
-        if self.at("(") and self.ahead() not in ("SELECT", "WITH", "VALUES", "("):
+        if self.at("(") and self.ahead() not in _QUERY_WORDS:
             columns = self.names()
         if not self.at(*_QUERY_WORDS):
             self.unexpected("a query", hint="write INSERT INTO t SELECT …, or VALUES (…)")
@@ -175,8 +177,8 @@ class ScriptRules(ForeignRules):
         options: list[str] = []
         if self.take("PLAN", "FOR"):
             options.append("PLAN FOR")
-        elif word := self.take_any("ANALYZE", "ANALYSE"):
-            options.append(word.replace("YSE", "YZE"))
+        elif self.take("ANALYZE"):
+            options.append("ANALYZE")
         else:
             words = ("ESTIMATED_COST", "CHANGELOG_MODE", "JSON_EXECUTION_PLAN", "PLAN_ADVICE")
             while self.at(*words):

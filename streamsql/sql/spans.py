@@ -16,7 +16,7 @@ Tree = TypeVar("Tree", bound=exp.Expr)
 
 
 def span_of(node: exp.Expr) -> Span | None:
-    """The range of `node`: its own, or from the first to the last of its descendants; None if none has one."""
+    """The range of `node`: its own, or that of all its descendants; None if none has one."""
     own = _own(node)
     if own is not None:
         return own
@@ -31,7 +31,7 @@ def place(node: Tree, span: Span) -> Tree:
 
 
 def place_all(node: Tree, span: Span) -> Tree:
-    """Give `span` to `node` and to each descendant that has no range: for trees that sugar is rewritten to."""
+    """Give `span` to `node` and each descendant without a range: for what sugar is rewritten to."""
     for descendant in node.walk():
         if _own(descendant) is None:
             place(descendant, span)

@@ -78,7 +78,7 @@ def _window_arguments(rules: QueryRules, call: exp.Expression) -> tuple[exp.Expr
         rules.fail(
             f"{call.name} in GROUP BY takes a time and {needed} interval{'s' * (needed > 1)}",
             _span(call),
-            hint=f"write FROM TABLE({call.name}(TABLE t, DESCRIPTOR(ts), …)) GROUP BY window_start, window_end",
+            hint=f"write FROM TABLE({call.name}(TABLE t, DESCRIPTOR(ts), …)) and group by its columns",
         )
     bare = place(exp.Column(this=time.this.copy()), _span(time))
     return bare, [i.copy() for i in intervals]
@@ -98,11 +98,11 @@ def _replace_columns(rules: QueryRules, select: exp.Select, call: exp.Expression
                 hint=f"write {node.name}({', '.join(rules.text(_span(a)) for a in call.expressions)})",
             )
         used.add(column)
-        replacement = _column(column, _span(node))
+        replacement: exp.Expression = _column(column, _span(node))
         if isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
             name = f"EXPR${[id(e) for e in select.expressions].index(id(node))}"
             replacement = place_all(
-                exp.Alias(this=replacement, alias=exp.to_identifier(name, quoted=True)), _span(node)
+                exp.Alias(this=replacement, alias=_name(name)), _span(node)
             )
         node.replace(replacement)
     return used
@@ -261,7 +261,7 @@ def qualify(rules: QueryRules, select: exp.Select) -> exp.Select:
         name = f"$qualify{len(hidden)}"
         column = _column(name, _span(node))
         hidden.append(
-            place(exp.Alias(this=node.copy(), alias=exp.to_identifier(name, quoted=True)), _span(node))
+            place(exp.Alias(this=node.copy(), alias=_name(name)), _span(node))
         )
         if node is condition:
             condition = column
@@ -309,11 +309,16 @@ def _output_name(index: int, item: exp.Expr) -> str | None:
 def _aliased(name: str | None, item: exp.Expression) -> exp.Expression:
     if name is None or isinstance(item, exp.Alias | exp.Column):
         return item
-    return place(exp.Alias(this=item, alias=exp.to_identifier(name, quoted=True)), _span(item))
+    return place(exp.Alias(this=item, alias=_name(name)), _span(item))
 
 
 def _column(name: str, span: Span) -> exp.Column:
-    return place_all(exp.Column(this=exp.to_identifier(name, quoted="$" in name)), span)
+    return place_all(exp.Column(this=_name(name)), span)
+
+
+def _name(name: str) -> exp.Identifier:
+    """A name made here; one that begins with `$` has to be quoted."""
+    return exp.Identifier(this=name, quoted=name.startswith("$"))
 
 
 def _span(tree: exp.Expr) -> Span:

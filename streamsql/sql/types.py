@@ -32,16 +32,16 @@ _PLAIN = {
 }
 _FRACTIONAL = ("TIME", "TIMESTAMP", "TIMESTAMP_LTZ")
 _UNSUPPORTED = {
-    "RAW": "declare the column as BYTES",
-    "STRUCTURED": "write ROW<…>",
-    "REAL": "write FLOAT",
-    "CLOB": "write STRING",
-    "BLOB": "write BYTES",
-    "JSON": "write STRING",
-    "BITMAP": "write BYTES",
-    "DATETIME": "write TIMESTAMP(3)",
-    "UUID": "write STRING",
-    "SYMBOL": "write STRING",
+    "RAW": "Declare the column as BYTES.",
+    "STRUCTURED": "Write ROW<…>.",
+    "REAL": "Write FLOAT.",
+    "CLOB": "Write STRING.",
+    "BLOB": "Write BYTES.",
+    "JSON": "Write STRING.",
+    "BITMAP": "Write BYTES.",
+    "DATETIME": "Write TIMESTAMP(3).",
+    "UUID": "Write STRING.",
+    "SYMBOL": "Write STRING.",
 }
 TYPE_WORDS = (
     *_PLAIN,
@@ -74,7 +74,7 @@ class TypeRules(Cursor):
     """The rules of types."""
 
     def type_tree(self) -> exp.DataType:
-        """A type in a query, as a tree. NOT NULL is for columns: a cast keeps the nullability of its value."""
+        """A type in a query, as a tree. NOT NULL is for columns: a cast keeps that of its value."""
         start = self.index
         found = self.type()
         if not found.nullable:
@@ -93,7 +93,8 @@ class TypeRules(Cursor):
     def _nullability(self, found: DataType) -> DataType:
         if self.take("NOT", "NULL"):
             return found.not_null()
-        self.take("NULL")
+        if self.at("NULL") and self.ahead() != "ON":  # RETURNING INT NULL ON EMPTY
+            self.expect("NULL")
         return found
 
     def _base_type(self) -> DataType:
@@ -165,7 +166,7 @@ class TypeRules(Cursor):
                 f'type "{word} WITH TIME ZONE" is not supported',
                 self.here(),
                 source=self.source,
-                hint="write TIMESTAMP_LTZ(3), an instant in the session's time zone",
+                hint="Write TIMESTAMP_LTZ(3), an instant in the session's time zone.",
             )
         return DataType(word, precision=precision)
 
