@@ -61,8 +61,8 @@ def _formatter_form(letter: str, count: int) -> str:
     if letter in "yuY":
         if count == 2:
             return r"\d{2}"
-        plus = r"\+\d{%d,19}|" % (count + 1) if count > 3 else ""
-        return rf"{plus}-?\d{{{count}}}" if count > 3 else rf"-?\d{{{count},19}}"
+        more = rf"\+\d{{{count + 1},19}}|-?\d{{{count}}}"
+        return more if count > 3 else rf"-?\d{{{count},19}}"
     texts = {"a": "AM|PM", "G": "AD|BC", "X": r"Z|[+-]\d{2}(?::?\d{2})?", "x": r"[+-]\d{2}(?::?\d{2})?",
              "Z": r"[+-]\d{4}", "z": r"[A-Za-z]+(?:/\w+)*", "V": r"[A-Za-z]+(?:/\w+)*", "O": r"GMT(?:[+-]\d{1,2})?"}
     if letter in texts:
@@ -236,7 +236,7 @@ def _simple_field(text: str, at: int, piece: Piece, abuts: bool, fields: Fields)
             return None
         fields["M" if letter == "L" else letter] = found[0]
         return at + found[1]
-    number = re.compile(r"-?\d{1,%d}" % (piece.count if abuts else 18), re.ASCII).match(text, at)
+    number = re.compile(rf"-?\d{{1,{piece.count if abuts else 18}}}", re.ASCII).match(text, at)
     if not number:
         return None
     value = int(number.group())
@@ -250,9 +250,8 @@ def _simple_field(text: str, at: int, piece: Piece, abuts: bool, fields: Fields)
 def _name_reader(names: list[str]) -> Callable[[str], tuple[int, int] | None]:
     def read(text: str) -> tuple[int, int] | None:
         lower = text.lower()
-        best = max(((i + 1, len(form)) for i, name in enumerate(names) for form in (name, name[:3])
+        return max(((i + 1, len(form)) for i, name in enumerate(names) for form in (name, name[:3])
                     if lower.startswith(form.lower())), key=lambda pair: pair[1], default=None)
-        return best
     return read
 
 

@@ -20,6 +20,10 @@ _POSIX = {"Lower": "lower", "Upper": "upper", "Alpha": "alpha", "Digit": "digit"
           "XDigit": "xdigit", "Space": "space"}
 _CATEGORY = re.compile(r"(?:Is)?(C[cfons]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?)")
 _SIMPLE_ESCAPES = "tnrfadDwW"
+_BLANKS = r" \t\xA0\u1680\u180e\u2000-\u200a\u202f\u205f\u3000"
+_VERTICAL = r"\n\x0B\f\r\x85\u2028\u2029"
+_FORMS = {"G": r"\G", "R": rf"(?:\r\n|[{_VERTICAL}])", "h": f"[{_BLANKS}]", "H": f"[^{_BLANKS}]",
+          "v": f"[{_VERTICAL}]", "V": f"[^{_VERTICAL}]", "X": r"\X"}
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(\d+)(?:,(\d*))?\})([?+]?)")
 RE2_REPEAT = 1000
 
@@ -230,11 +234,8 @@ class _Reader:
             if not found:
                 raise ValueError("\\k is not followed by a name")
             return None, f"(?P={found[1]})", found.end()
-        forms = {"G": r"\G", "R": r"(?:\r\n|[\n\x0b\f\r\x85\u2028\u2029])", "h": r"[ \t\xA0\u1680\u180e\u2000-\u200a\u202f\u205f\u3000]",
-                 "H": r"[^ \t\xA0\u1680\u180e\u2000-\u200a\u202f\u205f\u3000]", "v": r"[\n\x0B\f\r\x85\u2028\u2029]",
-                 "V": r"[^\n\x0B\f\r\x85\u2028\u2029]", "X": r"\X"}
-        if char in forms:
-            return None, forms[char], 2
+        if char in _FORMS:
+            return None, _FORMS[char], 2
         if char.isdigit():
             return None, f"(?:\\{char})", 2
         raise ValueError(f"illegal escape \\{char}")

@@ -31,7 +31,7 @@ _MACROS: tuple[tuple[str, str], ...] = (
 def _ordered() -> list[tuple[str, str]]:
     """Macros after those that they call."""
     order = ["f_is_utc", "f_starts_plain", "f_floor_ms", "f_epoch_ms"]
-    return sorted(_MACROS, key=lambda m: (order + [m[0].split("(")[0]]).index(m[0].split("(")[0]))
+    return sorted(_MACROS, key=lambda m: [*order, m[0].split("(")[0]].index(m[0].split("(")[0]))
 
 
 SETUP: tuple[str, ...] = tuple(

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamsql.values import java_parse, java_text, java_zones, json_path
+from streamsql.values import decimals, java_parse, java_text, java_zones, json_path
 from streamsql.values.java_format import format_formatter, format_simple
 from streamsql.values.java_regex import compiled
 
@@ -42,8 +42,8 @@ class Row:
     nulls: bool = False
 
 
-_ARROW = {"BOOLEAN": pa.bool_(), "INTEGER": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string(),
-          "BLOB": pa.binary(), "VARCHAR[]": pa.list_(pa.string()),
+_ARROW = {"BOOLEAN": pa.bool_(), "INTEGER": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(),
+          "VARCHAR": pa.string(), "BLOB": pa.binary(), "VARCHAR[]": pa.list_(pa.string()),
           "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
           "STRUCT(local BIGINT, zone INTEGER)": pa.struct([("local", pa.int64()), ("zone", pa.int32())])}
 
@@ -147,6 +147,12 @@ ROWS: tuple[Row, ...] = (
     Row("f_json_sorted", (_TEXT,), "VARCHAR", json_path.rewritten, "keys in order, numbers as written"),
     Row("f_json_tried", (_TEXT,), "VARCHAR", json_path.tried, "keys in order, numbers as written"),
     Row("f_json_quote", (_TEXT,), "VARCHAR", json_path.quoted, "escapes of letters beyond ASCII"),
+    Row("f_decimal_product", ("VARCHAR", "VARCHAR", "INTEGER"), "VARCHAR", decimals.product,
+        "products of more than 38 digits"),
+    Row("f_decimal_quotient", ("VARCHAR", "VARCHAR", "INTEGER"), "VARCHAR", decimals.quotient,
+        "quotients of more than 38 digits"),
+    Row("f_decimal_round", ("VARCHAR", "INTEGER", "BOOLEAN"), "VARCHAR", decimals.rounded,
+        "rounding to digits that are not constant"),
     Row("f_json_message", ("VARCHAR", "VARCHAR"), "VARCHAR", json_path.message, _JSON),
 )
 

@@ -75,8 +75,9 @@ def _strings(args: Arguments) -> DataType:
 def _join(args: Arguments) -> str:
     if len(args) == 2:
         return f"CASE WHEN {args[1].sql} IS NOT NULL THEN array_to_string({args[0].sql}, {args[1].sql}) END"
-    return (f"CASE WHEN {args[1].sql} IS NOT NULL AND {args[2].sql} IS NOT NULL THEN array_to_string(list_transform({args[0].sql}, "
-            f"lambda e: COALESCE(e, {args[2].sql})), {args[1].sql}) END")
+    filled = f"list_transform({args[0].sql}, lambda e: COALESCE(e, {args[2].sql}))"
+    return (f"CASE WHEN {args[1].sql} IS NOT NULL AND {args[2].sql} IS NOT NULL "
+            f"THEN array_to_string({filled}, {args[1].sql}) END")
 
 
 def _slice(args: Arguments) -> str:

@@ -97,8 +97,8 @@ def _json_value(args: Arguments) -> str:
     def converted(text: str) -> str:
         if type_.is_character:
             return text
-        return let(text, lambda t: f"COALESCE({_typed_text(t, type_)}, "
-                                   f"{error(text_literal('JSON_VALUE found another type than RETURNING says'))})", "raw")
+        other = error("'JSON_VALUE found another type than RETURNING says'")
+        return let(text, lambda t: f"COALESCE({_typed_text(t, type_)}, {other})", "raw")
 
     def slow(document: str) -> str:
         def outcome(r: str) -> str:

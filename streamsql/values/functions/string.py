@@ -121,17 +121,14 @@ _META = set("\\^$.|?*+()[]{}")
 
 
 def _str_to_map(args: Arguments) -> str:
-    delimiters = [a for a in args[1:]] or []
-    constants = [a.literal if a.is_literal else None for a in delimiters]
-    texts = [*constants, *("," if not delimiters else "", "=")][:2] if not delimiters else constants
-    if not delimiters:
-        texts = [",", "="]
-    elif len(delimiters) == 1:
-        texts = [constants[0], "="]
-    sqls = [*(a.sql for a in delimiters), "'='"][:2] if delimiters else ["','", "'='"]
-    if all(isinstance(t, str) and t and not set(t) & _META for t in texts):
-        return let(args[0].sql, lambda x: f"f_texts_to_map({x}, {sqls[0]}, {sqls[1]})", "text")
-    return f"f_java_split_to_map({args[0].sql}, {sqls[0]}, {sqls[1]})"
+    """Delimiters are regular expressions: those of plain characters are left to DuckDB."""
+    given: list[tuple[str, object]] = [(a.sql, a.literal if a.is_literal else None) for a in args[1:]]
+    default: list[tuple[str, object]] = [("','", ","), ("'='", "=")]
+    pairs, pair = (given or default)[0]
+    keys, key = (given if len(given) > 1 else default)[1]
+    if all(isinstance(text, str) and text and not set(text) & _META for text in (pair, key)):
+        return let(args[0].sql, lambda x: f"f_texts_to_map({x}, {pairs}, {keys})", "text")
+    return f"f_java_split_to_map({args[0].sql}, {pairs}, {keys})"
 
 
 def _elt(args: Arguments) -> str:
