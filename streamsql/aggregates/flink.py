@@ -1,7 +1,8 @@
 """Flink's aggregate functions, with its result types and its arithmetic.
 
-Variances follow the planner's rewriting to sums, in the argument's own type: over integers every
-step is an integer that wraps, so that `VAR_POP` of 0 and 3 is 2 and not 2.25.
+Variances are real numbers, and only their result is cut to the argument's type: `VAR_POP` of the
+integers 0 and 3 is 2. Flink runs Welford's algorithm in DOUBLE; of integers we sum exactly instead,
+since a value such as 2 may come out as 1.9999 in some order of addition, and would then be cut to 1.
 """
 
 from __future__ import annotations
@@ -112,46 +113,63 @@ def _average(columns: Sequence[str], types: Types, kind: DataType) -> str:
     return f"CASE WHEN {present} > 0 THEN {mean} END"
 
 
-# variances: the sum of squares, the sum, the number of values
+# variances: of integers exact sums, of others what merges pairwise
+
+_WIDE = 2**42
+"""Squares of integers below it are summed exactly; wider ones as DOUBLE."""
 
 
 def _moments(rows: Rows) -> tuple[Partial, ...]:
-    value, kind = rows.args[0], rows.types[0]
-    bits = BITS.get(kind.root)
-    number = "HUGEINT" if bits else "DOUBLE"
+    if rows.types[0].root in BITS:
+        return _exact_moments(rows)
+    value = f"CAST({rows.args[0]} AS DOUBLE)"
+    n, mean, population, sample = (rows.apply(f, value) for f in ("count", "avg", "var_pop", "var_samp"))
+    kept = f"{{'n': {n}, 'mean': {mean}, 'pop': {population}, 'samp': {sample}}}"
+    return (Partial(kept, None if rows.weighted else
+                    f"list_reduce(list({{}}) FILTER (WHERE ({{}}).n > 0), lambda a, b: {_PAIR})"),)
 
-    def square(x: str) -> str:
-        exact = f"CAST({x} AS {number}) * CAST({x} AS {number})"
-        return wrapped(exact, bits) if bits else exact
 
+_SPREAD = ("(a.pop * a.n + b.pop * b.n "
+           "+ (b.mean - a.mean) * (b.mean - a.mean) * a.n * b.n / (a.n + b.n))")
+_PAIR = (f"{{'n': a.n + b.n, 'mean': a.mean + (b.mean - a.mean) * b.n / (a.n + b.n), "
+         f"'pop': {_SPREAD} / (a.n + b.n), 'samp': {_SPREAD} / (a.n + b.n - 1)}}")
+
+
+def _exact_moments(rows: Rows) -> tuple[Partial, ...]:
+    """The sum, the sums of squares of narrow and of all values, how many are wide, how many there are."""
+    def terms(x: str) -> tuple[tuple[str, str], ...]:
+        whole = f"CAST({x} AS HUGEINT)"
+        wide = f"abs({whole}) >= {_WIDE}"
+        return ((whole, "HUGEINT"), (f"CASE WHEN {wide} THEN 0 ELSE {whole} * {whole} END", "HUGEINT"),
+                (f"CAST({x} AS DOUBLE) * CAST({x} AS DOUBLE)", "DOUBLE"),
+                (f"CASE WHEN {wide} THEN 1 ELSE 0 END", "BIGINT"))
     if rows.distinct:
-        values = f"list(DISTINCT {value}){rows.where()}"
-        sums = (f"list_sum([{term} FOR v IN {values}])" for term in (square("v"), f"CAST(v AS {number})"))
+        values = f"list(DISTINCT {rows.args[0]}){rows.where()}"
+        sums = (f"CAST(list_sum([{term} FOR v IN {values}]) AS {kind})" for term, kind in terms("v"))
         return (*(Partial(s, None) for s in sums), Partial(_present(rows), None))
-    present = Partial(_present(rows), "CAST(sum({}) AS BIGINT)")
-    kept = "CAST({} AS BIGINT)" if bits else "CAST({} AS DOUBLE)"
-    merge = wrapped("sum({})", 64) if bits else "sum({})"
-    both = [rows.sum(square(value), number), rows.sum(value, number)]
-    steps = (kept.replace("{}", wrapped(s, 64) if bits else s) for s in both)
-    return (*(Partial(s, kept.replace("{}", merge)) for s in steps), present)
+    return (*(Partial(rows.sum(term, kind), f"CAST(sum({{}}) AS {kind})") for term, kind in terms(rows.args[0])),
+            Partial(_present(rows), "CAST(sum({}) AS BIGINT)"))
 
 
 def _variance(*, sample: bool, root: bool) -> Final:
-    def final(columns: Sequence[str], _types: Types, kind: DataType) -> str:
-        squares, total, n = columns
-        bits = BITS.get(kind.root)
-        over = f"({n} - 1)" if sample else n
-        if bits:
-            squares, total = wrapped(squares, bits), wrapped(total, bits)
-            spread = f"(({squares} - {wrapped(f'{total} * {total}', bits)} // {n}) // {over})"
-            value = f"trunc(sqrt(abs({spread})))" if root else wrapped(spread, bits)
-        else:
-            spread = f"(({squares} - {total} * {total} / {n}) / {over})"
-            value = f"sqrt(greatest({spread}, 0))" if root else spread
-            if kind.root == "DECIMAL":
-                value = f"round({value}, {kind.scale})"
-        return f"CASE WHEN {over} > 0 THEN {value} END"
+    def final(columns: Sequence[str], types: Types, kind: DataType) -> str:
+        if kind.root in BITS:
+            return _exact_variance(columns, types[0], sample, root)
+        value = f"({columns[0]}).{'samp' if sample else 'pop'}"
+        return f"sqrt({value})" if root else value
     return final
+
+
+def _exact_variance(columns: Sequence[str], kind: DataType, sample: bool, root: bool) -> str:
+    total, narrow, squares, wide, n = columns
+    total, narrow, count = (f"CAST({c} AS HUGEINT)" for c in (total, narrow, n))
+    over = f"({count} - 1)" if sample else count
+    exact = f"({count} * {narrow} - {total} * {total})"
+    rough = f"(({squares} - CAST({total} AS DOUBLE) * {total} / {n}) / {over})"
+    whole = f"trunc(sqrt({exact} / ({count} * {over})))" if root else f"({exact} // ({count} * {over}))"
+    near = f"trunc(sqrt(greatest({rough}, 0)))" if root else f"trunc({rough})"
+    most = 2**20 if kind.root == "BIGINT" else 2**31
+    return f"CASE WHEN {over} <= 0 THEN NULL WHEN {wide} = 0 AND {n} <= {most} THEN {whole} ELSE {near} END"
 
 
 # values themselves
