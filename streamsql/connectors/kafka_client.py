@@ -112,7 +112,9 @@ def config(connection: Connection, watch: Watch, ours: dict[str, Any],
         # The mock cluster holds an empty fetch for the whole wait, even when data arrives meanwhile.
         ours = {**ours, "fetch.wait.max.ms": 10} if "fetch.queue.backoff.ms" in ours else ours
         servers = kafka_mock.broker(servers).bootstrap
-    return {"client.id": "streamsql", **ours, **connection.properties.client, **forced,
+    # A broker that is back is found within a second; the library's own bound is ten.
+    always = {"client.id": "streamsql", "reconnect.backoff.max.ms": 1000}
+    return {**always, **ours, **connection.properties.client, **forced,
             "bootstrap.servers": servers, "error_cb": watch.on_error, "logger": library_log}
 
 
@@ -163,7 +165,7 @@ def offsets_at(consumer: Consumer, connection: Connection, partitions: Iterable[
     means the ends of the log by -1 and -2.
     """
     asked = [TopicPartition(topic, partition, moment) for topic, partition in partitions]
-    return _answers("look up offsets", connection, asked,
+    return _answers(consumer, "look up offsets", connection, asked,
                     lambda timeout: consumer.offsets_for_times(asked, timeout))
 
 
@@ -171,20 +173,39 @@ def committed(consumer: Consumer, connection: Connection,
               partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
     """The consumer group's offsets; negative where it has none."""
     asked = [TopicPartition(topic, partition) for topic, partition in partitions]
-    return _answers("read the offsets of the consumer group", connection, asked,
+    return _answers(consumer, "read the offsets of the consumer group", connection, asked,
                     lambda timeout: consumer.committed(asked, timeout))
 
 
-def _answers(doing: str, connection: Connection, asked: list[TopicPartition],
+_PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+            KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._WAIT_COORD,
+            KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE,
+            KafkaError.NOT_COORDINATOR)
+"""What brokers answer for a moment about a topic that is new, or while leaders move."""
+WAIT_S = 0.1
+
+
+def _answers(client: Consumer, doing: str, connection: Connection, asked: list[TopicPartition],
              ask: Callable[[float], list[TopicPartition]]) -> dict[tuple[str, int], int]:
+    """Ask until it is answered, at most for the patience of the connection.
+
+    `client` polls between the questions, so it must not be fetching yet.
+    """
     if not asked:
         return {}
-    try:
-        answers = ask(connection.properties.patience_ms / 1000)
-    except KafkaException as error:
-        raise failure(doing, connection, error) from error
-    for answer in answers:
-        if answer.error is not None:
-            where = f'topic "{answer.topic}", partition {answer.partition}'
-            raise failure(f"{doing} of {where}", connection, answer.error)
-    return {(a.topic, a.partition): int(a.offset) for a in answers}
+    patience_s = connection.properties.patience_ms / 1000
+    where, wrong = "", KafkaError(KafkaError._TIMED_OUT)
+    for _ in range(max(1, int(patience_s / WAIT_S))):
+        try:
+            answers = ask(patience_s)
+            bad = next((answer for answer in answers if answer.error is not None), None)
+            if bad is None:
+                return {(a.topic, a.partition): int(a.offset) for a in answers}
+            assert bad.error is not None
+            where, wrong = f' of topic "{bad.topic}", partition {bad.partition}', bad.error
+        except KafkaException as error:
+            where, wrong = "", reason_of(error)
+        if wrong.code() not in _PASSING:
+            break
+        client.poll(WAIT_S)
+    raise failure(f"{doing}{where}", connection, wrong)

@@ -30,8 +30,6 @@ OPTIONS: tuple[Option, ...] = (
     Option("topic", "list", (), "the topic, or several separated by ';'"),
     Option("topic-pattern", doc="regular expression that whole topic names match; instead of 'topic'"),
     Option("properties.group.id", doc="consumer group that 'group-offsets' reads and each epoch commits to"),
-    *(Option(f"properties.{name}", secret=True, doc="as in librdkafka") for name in kafka_properties.SECRETS),
-    Option("properties.*", doc="any property of librdkafka, or of a Java client that has a counterpart"),
     Option("scan.startup.mode", default="group-offsets", choices=STARTS, doc="where reading begins"),
     Option("scan.startup.specific-offsets", doc="partition:0,offset:42;partition:1,offset:300"),
     Option("scan.startup.timestamp-millis", "int", doc="milliseconds since 1970-01-01 UTC"),
@@ -53,6 +51,8 @@ OPTIONS: tuple[Option, ...] = (
            doc="replicas of a topic that is created; default: the broker's"),
     Option("sink.topic.config.*",
            doc="settings of a topic that is created, as sink.topic.config.cleanup.policy"),
+    Option("properties.*", doc="any property of librdkafka, or of a Java client that has a counterpart"),
+    *(Option(f"properties.{name}", secret=True, doc="as in librdkafka") for name in kafka_properties.SECRETS),
 )
 
 METADATA: Mapping[str, Metadata] = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from confluent_kafka import Consumer
 
-from streamsql.connectors.kafka_client import EARLIEST, LATEST, committed, offsets_at
+from streamsql.connectors.kafka_client import EARLIEST, LATEST, committed, log, offsets_at
 from streamsql.connectors.kafka_options import Position, ReadSettings
 from streamsql.errors import ConnectorError
 
@@ -28,6 +28,8 @@ def resolve_starts(consumer: Consumer, settings: ReadSettings, found: Sequence[P
     earliest = offsets_at(consumer, connection, found, EARLIEST)
     latest = offsets_at(consumer, connection, found, LATEST)
     new = [p for p in found if p not in known]
+    if connection.mock and mode == "earliest-offset":
+        _warn_of_forgotten(settings, sum(earliest[p] for p in new))
     if mode == "earliest-offset":
         starts = {p: earliest[p] for p in new}
     elif mode == "latest-offset":
@@ -40,6 +42,13 @@ def resolve_starts(consumer: Consumer, settings: ReadSettings, found: Sequence[P
         starts = _group_starts(consumer, settings, new, earliest, latest)
     starts.update(known)
     return {p: _inside(settings, p, starts[p], earliest[p], latest[p]) for p in found}
+
+
+def _warn_of_forgotten(settings: ReadSettings, records: int) -> None:
+    """The embedded broker keeps little and cannot be told otherwise; who reads from it must know."""
+    if records:
+        log.warning("the embedded broker no longer has the first records: it keeps 5 MiB a partition",
+                    extra={"table": settings.table, "records": records})
 
 
 def _at_time(consumer: Consumer, settings: ReadSettings, place: Position, partitions: Sequence[Partition],

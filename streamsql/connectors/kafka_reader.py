@@ -38,6 +38,9 @@ OURS = {
     # The default of 1000 ms stalls the fetcher each time its queue was full.
     "fetch.queue.backoff.ms": 5,
     "queued.max.messages.kbytes": 65536,
+    # No member of a group, so only this is left of it: how long closing waits for a commit on its way.
+    "session.timeout.ms": 3000,
+    "heartbeat.interval.ms": 1000,
 }
 
 
@@ -262,8 +265,8 @@ class KafkaSource:
 
     def commit(self, positions: Mapping[str, int]) -> None:
         properties = self._connection.properties
-        if properties.group_id is None or not properties.commit_offsets:
-            return
+        if properties.group_id is None or not properties.commit_offsets or self._watch.trouble:
+            return  # a commit to a broker that is away would only hold up the end
         offsets = [TopicPartition(s.topic, s.partition, positions[s.id])
                    for s in self._splits if s.id in positions]
         if offsets:

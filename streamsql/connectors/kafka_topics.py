@@ -15,12 +15,11 @@ from confluent_kafka.admin._metadata import ClusterMetadata, TopicMetadata
 from confluent_kafka.cimpl import NewTopic as AdminTopic
 
 from streamsql.connectors import kafka_mock
-from streamsql.connectors.kafka_client import Client, Watch, failure, library_log, metadata, reason_of
+from streamsql.connectors.kafka_client import WAIT_S, Client, Watch, failure, library_log, metadata, reason_of
 from streamsql.connectors.kafka_options import Connection, NewTopic, ReadSettings, WriteSettings
 from streamsql.errors import ConnectorError, did_you_mean
 
 _TRANSIENT = (KafkaError.LEADER_NOT_AVAILABLE, KafkaError._TRANSPORT)
-_WAIT_S = 0.1
 
 
 def partitions_to_read(consumer: Consumer, watch: Watch, settings: ReadSettings) -> list[tuple[str, int]]:
@@ -55,14 +54,14 @@ def existing(client: Client, watch: Watch, connection: Connection, name: str) ->
     Raises: ConnectorError when it is missing or may not be seen.
     """
     topic = metadata(client, watch, connection, name).topics[name]
-    for _ in range(int(connection.properties.patience_ms / 1000 / _WAIT_S)):
+    for _ in range(int(connection.properties.patience_ms / 1000 / WAIT_S)):
         if topic.error is None:
             return topic
         if topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise _missing(name, connection, metadata(client, watch, connection))
         if topic.error.code() not in _TRANSIENT:
             raise failure(f'use topic "{name}"', connection, topic.error)
-        client.poll(_WAIT_S)
+        client.poll(WAIT_S)
         topic = metadata(client, watch, connection, name).topics[name]
     raise ConnectorError(f'topic "{name}" on {connection} has no leader yet', hint="Try again in a moment.")
 

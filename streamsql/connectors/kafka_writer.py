@@ -6,7 +6,8 @@ reorders. Without transactions a crash between `flush` and the engine's commit r
 at least once.
 
 Memory is bounded by librdkafka's queue ('properties.queue.buffering.max.kbytes', 64 MB unless set,
-and 100 000 records): `write` blocks when it is full, which is the backpressure.
+and 100 000 records): `write` blocks when it is full, which is the backpressure. A broker that stays
+away for 'properties.delivery.timeout.ms' (5 min unless set) fails the epoch.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Cluster:
         if self.mock:
             kafka_mock.broker(self.servers).create_topic(name, partitions)
         else:
-            admin = AdminClient({"bootstrap.servers": self.servers})
+            admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
             admin.create_topics([NewTopic(name, partitions, 1, config=dict(config or {}))])[name].result()
         return name
 

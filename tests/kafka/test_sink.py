@@ -283,11 +283,14 @@ def test_a_refused_login_is_an_error_at_once(broker_process: Broker, side: str) 
 
 
 def test_a_broker_that_dies_is_waited_for() -> None:
-    """Both ends say what is wrong meanwhile, and lose and repeat nothing when it is back."""
+    """Both ends say what is wrong meanwhile, and lose and repeat nothing when it is back.
+
+    Nor does closing wait for long when it is gone for good, with an offset commit and a record on their way.
+    """
     with Broker(heap="256m") as own:
         cluster = fresh(own.bootstrap)
         sink = cluster.sink({"sink.topic.partitions": "1"})
-        source = opened(cluster.source(bounded=False))
+        source = opened(cluster.source({"properties.group.id": "g"}, bounded=False))
         sink.write(table([b"before"]))
         sink.flush()
         assert [value for *_, value in wait_for(source, 1)] == [b"before"]
@@ -303,5 +306,8 @@ def test_a_broker_that_dies_is_waited_for() -> None:
         assert sink.statistics().error is None
         assert [value for *_, value in wait_for(source, 1)] == [b"meanwhile"]
         assert source.statistics().error is None
+        own.kill()
+        source.commit({f"{cluster.topic}-0": 2})
+        sink.write(table([b"dropped"]))
         source.close()
         sink.close()

@@ -410,3 +410,13 @@ def test_the_source_knows_whether_it_is_bounded(embedded: Cluster) -> None:
         return source.bounded
 
     assert [bounded(embedded.source()), bounded(embedded.source(bounded=False))] == [True, False]
+
+
+def test_records_that_the_embedded_broker_forgot_are_warned_of(
+        embedded: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    embedded.create(partitions=1)
+    for _ in range(8):
+        embedded.put([b"x" * 900_000], 0)
+    assert len(embedded.read()) < 8
+    assert [record.message for record in caplog.records] == [
+        "the embedded broker no longer has the first records: it keeps 5 MiB a partition"]
