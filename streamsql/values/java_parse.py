@@ -83,12 +83,6 @@ def parse_formatter(text: str, pattern: str) -> int | None:
     return resolved if resolved is not None else _sql_timestamp(text)
 
 
-def parse_formatter_strictly(text: str, pattern: str) -> int | None:
-    """As `parse_formatter` without the second try, for TO_TIMESTAMP_LTZ."""
-    found = _formatter(pattern).fullmatch(text)
-    return _resolve(_fields(found, pattern)) if found else None
-
-
 def _fields(found: re.Match[str], pattern: str) -> Fields | None:
     """The values of a match by letter; None if one letter has two."""
     fields: Fields = {}

@@ -134,12 +134,12 @@ def _parts(form: str) -> tuple[str | re.Match[str], ...]:
     return tuple(parts)
 
 
-def printf(form: str, kinds: list[str], texts: list[str | None]) -> str | None:
-    """PRINTF as `String.format`; None where Java refuses the format or an argument."""
+def printf(form: str, kinds: list[str], texts: list[str | None]) -> str:
+    """PRINTF as `String.format`; raises ValueError where Java refuses the format or an argument."""
     try:
         return _formatted(form, list(zip(kinds, texts)))
-    except (_Unformattable, InvalidOperation):
-        return None
+    except (_Unformattable, InvalidOperation) as error:
+        raise ValueError(f'format "{form}" does not fit its arguments') from error
 
 
 def _formatted(form: str, arguments: list[Argument]) -> str:

@@ -27,6 +27,22 @@ def java_zone(name: str) -> str:
     return name if known else "UTC"
 
 
+_OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2}))?")
+
+
+@functools.lru_cache(maxsize=64)
+def known_zone(name: str) -> str:
+    """The zone of `java.time.ZoneId.of` as DuckDB calls it; raises ValueError for one that is not known."""
+    if name in zoneinfo.available_timezones():
+        return name
+    found = _OFFSET.fullmatch(name)
+    if found:
+        return f"GMT{found[1]}{int(found[2]):02d}:{found[3] or '00'}"
+    if name == "Z":
+        return "UTC"
+    raise ValueError(f'time zone "{name}" is not known')
+
+
 @functools.lru_cache(maxsize=64)
 def _zone(name: str) -> datetime.tzinfo | None:
     try:

@@ -119,19 +119,6 @@ def _entry(args: Arguments) -> DataType:
     return array(row({"key": key, "value": value}))
 
 
-def _from_entries_type(args: Arguments) -> DataType:
-    entry = args[0].type.children[0]
-    if entry.root != "ROW" or len(entry.children) != 2:
-        raise SQLTypeError(f'function "MAP_FROM_ENTRIES" takes an array of rows of two fields, not {args[0].type}')
-    return map_of(*entry.children)
-
-
-def _from_entries(args: Arguments) -> str:
-    key, value = (f'"{n}"' for n in args[0].type.children[0].names)
-    return let(args[0].sql, lambda a: f"f_map(list_transform({a}, lambda e: e.{key}), "
-                                      f"list_transform({a}, lambda e: e.{value}))", "entries")
-
-
 FUNCTIONS = (
     Function("ARRAY_APPEND", "ARRAY_APPEND(array, element)", ("array", "element?"), _with_element,
              _body("CASE WHEN {0} IS NOT NULL THEN list_append({0}, {1}) END"), "The array with an element more.",
@@ -196,9 +183,6 @@ FUNCTIONS = (
                    "ELSE f_map({0}, {1}) END"),
              "A map of keys and their values; the last of a key wins.",
              "MAP_FROM_ARRAYS(ARRAY['a'], ARRAY[1])['a'] = 1"),
-    Function("MAP_FROM_ENTRIES", "MAP_FROM_ENTRIES(rows)", ("array",), _from_entries_type, _from_entries,
-             "A map of rows of a key and a value; the last of a key wins.",
-             "MAP_FROM_ENTRIES(ARRAY[ROW('a', 1)])['a'] = 1"),
     Function("MAP_KEYS", "MAP_KEYS(map)", ("map",), lambda args: array(args[0].type.children[0]), "map_keys({0})",
              "The keys.", "MAP_KEYS(MAP['a', 1]) = ARRAY['a']"),
     Function("MAP_UNION", "MAP_UNION(map, ...)", ("map@T",), same(), _union_of_maps,

@@ -131,6 +131,14 @@ def _str_to_map(args: Arguments) -> str:
     return f"f_java_split_to_map({args[0].sql}, {pairs}, {keys})"
 
 
+def _translate(args: Arguments) -> str:
+    """NULL for `from` changes nothing, NULL for `to` removes."""
+    text, old, new = (a.sql for a in args)
+    old = f"COALESCE({old}, '')" if args[1].type.nullable else old
+    new = f"COALESCE({new}, '')" if args[2].type.nullable else new
+    return f"translate({text}, {old}, {new})"
+
+
 def _elt(args: Arguments) -> str:
     def body(index: str) -> str:
         cases = " ".join(f"WHEN {i} THEN {a.sql}" for i, a in enumerate(args[1:], 1))
@@ -261,7 +269,7 @@ FUNCTIONS = (
     Function("POSITION", "POSITION(part IN string)", ("string", "string", "bigint"), INT, _int(_locate),
              "Where the part is; 0 if nowhere.", "POSITION('l' IN 'hello') = 3", optional=1),
     Function("PRINTF", "PRINTF(format, value, ...)", ("string", "any"), STRING, _printf,
-             "Formatted as by Java's String.format; NULL for what it refuses.", "PRINTF('%05d', 42) = '00042'",
+             "Formatted as by Java's String.format; an error for what it refuses.", "PRINTF('%05d', 42) = '00042'",
              optional=1, variadic=True, nulls="always"),
     Function("REPEAT", "REPEAT(string, times)", ("string", "bigint"), STRING, "repeat({0}, {1})",
              "The string several times.", "REPEAT('ab', 2) = 'abab'"),
@@ -295,9 +303,9 @@ FUNCTIONS = (
              "SUBSTRING('hello', 2, 3) = 'ell'", aliases=("SUBSTR",), optional=1, nulls="always"),
     Function("TO_BASE64", "TO_BASE64(value)", ("string|binary",), STRING, _to_base64, "In base64.",
              "TO_BASE64('hello') = 'aGVsbG8='"),
-    Function("TRANSLATE", "TRANSLATE(string, from, to)", ("string", "string", "string"), STRING,
-             "translate({0}, {1}, {2})", "Each character of `from` replaced by the one at its place in `to`.",
-             "TRANSLATE('hello', 'el', 'ip') = 'hippo'"),
+    Function("TRANSLATE", "TRANSLATE(string, from, to)", ("string", "string", "string"),
+             lambda args: STRING.as_nullable(args[0].type.nullable), _translate, "Each character of `from` replaced by the one at its place in `to`.",
+             "TRANSLATE('hello', 'el', 'ip') = 'hippo'", nulls="rule"),
     Function("TRIM", "TRIM([BOTH | LEADING | TRAILING] [characters FROM] string)", ("symbol", "string", "string"),
              _trimmed_type, _trim, "Without the characters at its ends, blanks unless said.",
              "TRIM(BOTH 'x' FROM 'xax') = 'a'"),

@@ -21,7 +21,7 @@ from streamsql.errors import SQLTypeError
 from streamsql.values import time_units
 from streamsql.values.java_parse import native_form
 from streamsql.values.java_time import format_sql
-from streamsql.values.java_zones import java_zone
+from streamsql.values.java_zones import java_zone, known_zone
 from streamsql.values.let import let
 from streamsql.values.signature import NOW, ZONE
 from streamsql.values.typed import Function, Typed
@@ -215,19 +215,20 @@ def _ltz_of_number(args: Arguments) -> str:
 
 
 def _ltz_of_text(args: Arguments) -> str:
-    pattern = _constant(args[1]) if len(args) > 1 else DEFAULT_PATTERN
-    zone = zone_text(args[2]) if len(args) > 2 else "'UTC'"
+    """A text alone must be a time; with a pattern, NULL if it does not fit."""
+    pattern = _constant(args[1]) if len(args) > 1 else None
 
     def body(x: str) -> str:
         if len(args) == 1:
-            at = f"f_sql_timestamp({x})"
+            refused = f"error('text \"' || {x} || '\" could not be parsed')"
+            at = f"CASE WHEN {x} IS NOT NULL THEN COALESCE(f_sql_timestamp({x}), {refused}) END"
         else:
-            slow = f"f_floor_ms(make_timestamp(f_parse_strictly({x}, {args[1].sql})))"
+            slow = f"f_floor_ms(make_timestamp(f_parse_formatter({x}, {args[1].sql})))"
             at = _or_slow(_native(x, pattern, False) if pattern is not None else None, slow)
-        refused = f"error('text \"' || {x} || '\" could not be parsed')"
-        given = " AND ".join(f"{v} IS NOT NULL" for v in (x, *(a.sql for a in args[1:])))
-        moment = let(at, lambda t: f"f_instant({t}, {zone})", "time")
-        return f"CASE WHEN {given} THEN COALESCE({moment}, {refused}) END"
+        zone = f"f_known_zone({args[2].sql})" if len(args) > 2 else "'UTC'"
+        if len(args) > 2 and _constant(args[2]) is not None:
+            zone = text_literal(known_zone(str(args[2].literal)))
+        return let(at, lambda t: f"f_instant({t}, {zone})", "time")
 
     try:
         return let(args[0].sql, body, "text")
