@@ -33,10 +33,13 @@ from streamsql.operators.side import SideScan
 from streamsql.planner import modules
 from streamsql.planner.relational import Constant
 from streamsql.state.database import Database
-from streamsql.values.macros import SETUP, set_clock
-from streamsql.values.udfs import register
+from streamsql.values.library import load
+from streamsql.values.macros import set_clock
 
 INTERVAL = "execution.checkpointing.interval"
+
+Watch = Callable[[str, Node, Operator], Operator]
+"""(stable name, node, its operator) → the operator that runs instead; tests look at what passes."""
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class Job:
         threaded: bool = True,
         threads: int = 1,
         prepare: Callable[[Database], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.plan = plan
         self.clock = clock
@@ -95,6 +99,7 @@ class Job:
         self._threaded = threaded
         self._threads = threads
         self._prepare = prepare
+        self._watch = watch
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._inputs: list[Input] = []
@@ -115,9 +120,7 @@ class Job:
         """Open state, sinks and sources; resume where the state says. Raises what they raise."""
         self.database = Database(self._state, threads=self._threads)
         self._open = True
-        register(self.database)
-        for statement in SETUP:
-            self.database.everywhere(statement)
+        load(self.database, repr(self.plan.roots))
         if self._prepare is not None:
             self._prepare(self.database)
         set_clock(self.database.everywhere, self.clock.now_us())
@@ -130,11 +133,15 @@ class Job:
             r if isinstance(r, Insert) else Collect((r,), r.schema, r.append_only, ())
             for r in self.plan.roots
         ]
-        self.dataflow = Dataflow(roots, self._operator, self._bad_row)
+        self.dataflow = Dataflow(roots, self._watched, self._bad_row)
         self.dataflow.restore(self._saved.watermarks)
         for sink in self._sinks:
             sink.open(self._saved.epoch, self.clock)
         self._open_inputs()
+
+    def _watched(self, name: str, node: Node) -> Operator | None:
+        operator = self._operator(name, node)
+        return operator if operator is None or self._watch is None else self._watch(name, node, operator)
 
     def _operator(self, name: str, node: Node) -> Operator | None:
         if isinstance(node, Scan | Constant | SideScan):

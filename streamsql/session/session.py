@@ -11,7 +11,7 @@ from streamsql.core.batch import SEQ, WATERMARK
 from streamsql.core.clock import Clock, SystemClock
 from streamsql.core.schema import Column, Schema, quote, text_literal
 from streamsql.core.types import STRING
-from streamsql.engine.job import Job
+from streamsql.engine.job import Job, Watch
 from streamsql.engine.plan import JobPlan
 from streamsql.engine.side import SideTables
 from streamsql.errors import BindError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
@@ -59,6 +59,7 @@ class Session:
             self.settings["streamsql.state.dir"] = str(state)
         self.clock = clock or SystemClock()
         self._threaded = threaded
+        self.watch: Watch | None = None
         self.namespace = Namespace()
         self._catalog = Catalog()
         self.sides = SideTables()
@@ -236,10 +237,10 @@ class Session:
         names = ", ".join(f'"{s.table}"' for s in statements)
         return Result("job", f"job {query.name} writes {names}", query=query)
 
-    def query(self, plan: Plan, text: str) -> Query:
-        """A query of this session for a plan; it does not run yet."""
-        self._jobs += 1
-        name = f"job-{self._jobs}"
+    def query(self, plan: Plan, text: str, name: str = "") -> Query:
+        """A query of this session for a plan; it does not run yet. A name given anew resumes its state."""
+        self._jobs += not name
+        name = name or f"job-{self._jobs}"
         job_plan = JobPlan(plan.roots, plan.text, dict(self.settings))
         folder = self.settings["streamsql.state.dir"]
         state = _state_file(Path(folder), name) if folder else None
@@ -253,6 +254,7 @@ class Session:
                 state=state,
                 threaded=self._threaded,
                 threads=int(self.settings["streamsql.threads"]),
+                watch=self.watch,
             )
 
         query = Query(plan, job, self.clock, name, text, threaded=self._threaded)
