@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
 from typing import Protocol
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -272,7 +274,7 @@ class Fields:
                 (rnd.below(count, numbers, 10) + 1).astype(np.int32)), 4))
 
         def values(numbers: Numbers, moments: Moments) -> pa.Array:
-            each = (numbers[:, None] * np.uint64(length) + np.arange(length, dtype=np.uint64)).reshape(-1)
+            each: Any = (numbers[:, None] * np.uint64(length) + np.arange(length, dtype=np.uint64)).reshape(-1)
             made = [part.array(each, np.repeat(moments, length)) for part in parts]
             offsets = np.arange(len(numbers) + 1, dtype=np.int32) * np.int32(length)
             if kind.root == "ARRAY":

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -42,7 +44,7 @@ def below(start: int, numbers: Numbers, count: int) -> Moments:
 
 def fractions(start: int, numbers: Numbers) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Numbers in [0, 1), of 53 bits."""
-    return (words(start, numbers) >> np.uint64(11)) * 2.0**-53
+    return (words(start, numbers) >> np.uint64(11)).astype(np.float64) * np.float64(2.0**-53)
 
 
 def _product(a: Numbers, b: int) -> tuple[Numbers, Numbers]:
@@ -74,7 +76,7 @@ def between(start: int, numbers: Numbers, least: int, most: int) -> np.ndarray[
 def octets(start: int, numbers: Numbers, length: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     """`length` random bytes for each number."""
     count = -(-length // 8) or 1
-    each = numbers[:, None] * np.uint64(count) + np.arange(count, dtype=np.uint64)
+    each: Any = numbers[:, None] * np.uint64(count) + np.arange(count, dtype=np.uint64)
     return words(start, each.reshape(-1)).view(np.uint8).reshape(len(numbers), 8 * count)[:, :length]
 
 

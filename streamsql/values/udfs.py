@@ -7,7 +7,7 @@ evaluates a branch of CASE and a later argument of COALESCE for the rows that re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -147,6 +147,8 @@ ROWS: tuple[Row, ...] = (
     Row("f_json_sorted", (_TEXT,), "VARCHAR", json_path.rewritten, "keys in order, numbers as written"),
     Row("f_json_tried", (_TEXT,), "VARCHAR", json_path.tried, "keys in order, numbers as written"),
     Row("f_json_quote", (_TEXT,), "VARCHAR", json_path.quoted, "escapes of letters beyond ASCII"),
+    Row("f_decimal_sum", ("VARCHAR", "VARCHAR", "INTEGER"), "VARCHAR", decimals.total,
+        "sums of more than 38 digits"),
     Row("f_decimal_product", ("VARCHAR", "VARCHAR", "INTEGER"), "VARCHAR", decimals.product,
         "products of more than 38 digits"),
     Row("f_decimal_quotient", ("VARCHAR", "VARCHAR", "INTEGER"), "VARCHAR", decimals.quotient,
@@ -157,10 +159,11 @@ ROWS: tuple[Row, ...] = (
 )
 
 
-def register(database: Registry) -> None:
-    """Make the functions known to a connection; called once, before any statement is prepared."""
+def register(database: Registry, names: Container[str] | None = None) -> None:
+    """Make the functions (only those of `names`) known to a connection, before any statement is prepared."""
     for row in ROWS:
-        database.function(row.name, _vectorised(row), list(row.arguments), row.result)
+        if names is None or row.name in names:
+            database.function(row.name, _vectorised(row), list(row.arguments), row.result)
 
 
 def _vectorised(row: Row) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ area, and the line `N passed, N failed`; exits 1 if any failed.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections import Counter
@@ -29,7 +30,7 @@ def checks(folder: Path) -> Iterator[tuple[str, str, Check]]:
         from tests.truth import vectors
         for line in path.read_text().splitlines():
             vector = json.loads(line)
-            yield vector["group"], vector["id"], lambda vector=vector: vectors.run(vector)
+            yield vector["group"], vector["id"], functools.partial(vectors.run, vector)
 
 
 def _stream(case: streams.Case, whole: bool) -> Check:

@@ -152,19 +152,23 @@ def _applied(batches: Sequence[pa.Table], types: Sequence[DataType]) -> list[lis
     return [row for count, row in left.values() for _ in range(count)]
 
 
-def show(given: Any, type_: DataType) -> Any:
-    """A Python value of a result as the files write it."""
+def show(given: Any, type_: DataType, *, full: bool = False) -> Any:
+    """A Python value of a result as the files write it; full: a time has the digits of its type."""
     if given is None:
         return None
     match type_.root:
         case "TIMESTAMP":
-            return _iso(given)
+            return _iso(given, type_.precision if full else -1)
         case "TIMESTAMP_LTZ":
-            return _iso(given.astimezone(dt.UTC).replace(tzinfo=None)) + "Z"
+            return _iso(given.astimezone(dt.UTC).replace(tzinfo=None), type_.precision if full else -1) + "Z"
+        case "INTERVAL YEAR TO MONTH":
+            return given.months
+        case "INTERVAL DAY TO SECOND":
+            return given.days * 86_400_000 + given.nanoseconds // 1_000_000
         case "DATE":
             return given.isoformat()
         case "TIME":
-            return given.isoformat()
+            return _iso(dt.datetime.combine(dt.date(1970, 1, 1), given), type_.precision if full else -1)[11:]
         case "DECIMAL":
             return f"{given:f}"
         case "FLOAT" | "DOUBLE":
@@ -172,13 +176,14 @@ def show(given: Any, type_: DataType) -> Any:
         case "BINARY" | "VARBINARY":
             return given.hex()
         case "ARRAY":
-            return [show(v, type_.children[0]) for v in given]
+            return [show(v, type_.children[0], full=full) for v in given]
         case "MAP":
-            return sorted(([show(k, type_.children[0]), show(v, type_.children[1])] for k, v in given), key=_text)
+            pairs = ([show(k, type_.children[0], full=full), show(v, type_.children[1], full=full)] for k, v in given)
+            return sorted(pairs, key=_text)
         case "MULTISET":
-            return sorted(([show(k, type_.children[0]), v] for k, v in given), key=_text)
+            return sorted(([show(k, type_.children[0], full=full), v] for k, v in given), key=_text)
         case "ROW":
-            return [show(v, t) for v, t in zip(given.values(), type_.children, strict=True)]
+            return [show(v, t, full=full) for v, t in zip(given.values(), type_.children, strict=True)]
     return given
 
 
@@ -186,10 +191,13 @@ def _special(number: float) -> str:
     return "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"
 
 
-def _iso(moment: dt.datetime) -> str:
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
-    us = moment.microsecond
-    return text if not us else f"{text}.{us // 1000:03d}" if us % 1000 == 0 else f"{text}.{us:06d}"
+def _iso(moment: dt.datetime, digits: int) -> str:
+    """ISO text with so many fraction digits; -1: none if the fraction is zero, else 3, 6 or 9."""
+    nanoseconds = moment.microsecond * 1000 + getattr(moment, "nanosecond", 0)
+    if digits < 0:
+        digits = 0 if not nanoseconds else 3 if nanoseconds % 1_000_000 == 0 else 6 if nanoseconds % 1000 == 0 else 9
+    text = f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}"
+    return f"{text}.{nanoseconds:09d}"[: len(text) + 1 + digits] if digits else text
 
 
 def _text(row: Any) -> str:

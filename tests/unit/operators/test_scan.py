@@ -430,7 +430,7 @@ def test_key_and_value_are_decoded_each_by_its_format() -> None:
         table=TableSpec("t", schema, Options({})),
         key=Decoded(json.decoder(key, options(json, {})), ("k_id",)),
     )
-    assert node.keys() == ("key",)
+    assert node.keys() == ("value", "key")
     with running(node) as step:
         step.observe(splits(1))
         batch = step.ingest(
@@ -471,7 +471,7 @@ def test_metadata_and_computed_columns() -> None:
         metadata=(MetadataColumn("off", "offset", BIGINT, True),),
         computed=(("twice", '("id" * 2)::DOUBLE'),),
     )
-    assert node.keys() == ("$meta.offset",)
+    assert node.keys() == ("value", "$meta.offset")
     with running(node) as step:
         step.observe(splits(1))
         batch = step.ingest(chunk([b'{"id": 4}'], **{"$meta.offset": pa.array([9], pa.int64())}))
