@@ -21,6 +21,7 @@ from streamsql.windows.window import (
     START,
     TIME,
     closed_until_us,
+    floored,
     is_utc,
     local_us,
     shown,
@@ -165,12 +166,16 @@ class SessionStep(Operator):
         return f"SELECT {', '.join(columns)} FROM ({rows})"
 
     def _spans_of(self, rows: str) -> str:
-        """The runs of rows of each key, and whether a suspect is among them."""
-        gap, keys = self._node.session.gap_us, self._node.key_names()
+        """Spans of the rows of each key, each within one session, and whether a suspect is among them.
+
+        Rows in the same stretch of one gap are surely in one session; `_merged` joins the rest.
+        """
+        gap, keys = self._node.session.gap_us, [quote(k) for k in self._node.key_names()]
         time, until = quote(_TIME), quote(_UNTIL)
-        covered = (f"(SELECT {''.join(quote(k) + ', ' for k in keys)}{time} AS {quote(_FROM)}, "
-                   f"{time} + {gap} AS {quote(_TO)}, {time} <= {until} AS {quote(_SUSPECT)} FROM {rows})")
-        return self._merged(covered)
+        columns = [*keys, f"min({time}) AS {quote(_FROM)}", f"max({time}) + {gap} AS {quote(_TO)}",
+                   f"bool_or({time} <= {until}) AS {quote(_SUSPECT)}"]
+        by = ", ".join((*keys, floored(time, gap, 0)))
+        return f"SELECT {', '.join(columns)} FROM {rows} GROUP BY {by}"
 
     def _merged(self, spans: str) -> str:
         keys = [quote(k) for k in self._node.key_names()]
