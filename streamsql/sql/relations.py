@@ -277,7 +277,11 @@ class RelationRules(ExpressionRules):
                 tree.set(key.lower(), self.expression())
         missing = {"DATA", "TIMECOL", *(k.upper() for k in WINDOW_FUNCTIONS[name][0])} - seen
         if missing:
-            self.fail(f"{name} lacks {', '.join(sorted(missing))}", self.since(start))
+            self.fail(
+                f"{name} lacks {', '.join(sorted(missing))}",
+                self.since(start),
+                hint=f"its arguments are {', '.join(sorted(keys))}",
+            )
 
     def _window_input(self, tree: WindowTable) -> None:
         """`TABLE t`, `(SELECT …)`, `t`, or another window function; PARTITION BY for SESSION."""
