@@ -9,9 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
-from typing import Protocol
-
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa

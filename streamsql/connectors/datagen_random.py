@@ -8,7 +8,6 @@ cut into batches and wherever a run resumes.
 from __future__ import annotations
 
 import hashlib
-
 from typing import Any
 
 import numpy as np

@@ -27,7 +27,7 @@ OPTIONS = (
 )
 
 
-def decoder(schema: Schema, options: Options, record: Schema | None = None) -> Decoding:  # noqa: ARG001
+def decoder(schema: Schema, options: Options, record: Schema | None = None) -> Decoding:
     """How records become the columns of `schema`, whatever else is in them."""
     if options.flag("fail-on-missing-field") and options.flag("ignore-parse-errors"):
         raise OptionError('options "fail-on-missing-field" and "ignore-parse-errors" exclude each other',

@@ -1,272 +1,390 @@
-"""Binder: an expression tree becomes DuckDB text with Flink's meaning, and its Flink type."""
+"""The binder: an expression tree of the dialect becomes DuckDB text with Flink's meaning and type.
+
+`Binder.bind` looks the class of a node up in `_RULES`; each rule binds the operands and hands them to
+the module that knows the operation. Columns and what only a query can mean (aggregates, window
+columns, subqueries, user functions) come from the `Scope`. What Flink refuses when it validates
+raises BindError (names) or SQLTypeError (types) at its place in the text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from streamsql.core.schema import text_literal
-from streamsql.core.typed import Typed
-from streamsql.core.types import (
-    BIGINT,
-    BOOLEAN,
-    DOUBLE,
-    INT,
-    NULL,
-    STRING,
-    DataType,
-    array,
-    char,
-    decimal,
-    row,
-)
-from streamsql.errors import BindError, SQLTypeError, did_you_mean
-from streamsql.sql import data_type, exp, interval_type, interval_value, span_of
-from streamsql.values.casts import cast
+from streamsql.core.types import BOOLEAN, MAX_LENGTH, STRING, DataType
+from streamsql.errors import BindError, Span, SQLTypeError, did_you_mean
+from streamsql.sql import data_type, exp, span_of
+from streamsql.values import arithmetic, comparison, constructors, literals, patterns
+from streamsql.values.casts import cast, castable, implicitly_castable, session_zone
 from streamsql.values.functions import lookup, names
-from streamsql.values.promotion import common_type, decimal_product, decimal_quotient, decimal_sum
+from streamsql.values.promotion import common_type
 from streamsql.values.signature import apply
+from streamsql.values.typed import Typed
 
-__all__ = ["Binder", "Scope", "cast", "common_type"]
-
-_COMPARISONS: dict[type[exp.Expr], str] = {
-    exp.EQ: "=",
-    exp.NEQ: "<>",
-    exp.LT: "<",
-    exp.LTE: "<=",
-    exp.GT: ">",
-    exp.GTE: ">=",
-    exp.NullSafeEQ: "IS NOT DISTINCT FROM",
-    exp.NullSafeNEQ: "IS DISTINCT FROM",
-}
-_ARITHMETIC: dict[type[exp.Expr], str] = {
-    exp.Add: "+",
-    exp.Sub: "-",
-    exp.Mul: "*",
-    exp.Div: "/",
-    exp.Mod: "%",
-}
+__all__ = ["Binder", "Scope", "cast", "castable", "common_type", "implicitly_castable", "session_zone"]
 
 
 class Scope(Protocol):
-    """What names mean where the expression stands."""
+    """What names mean where an expression stands. The planner implements it, a clause at a time."""
 
-    def column(self, tree: exp.Expr) -> Typed: ...
+    def column(self, tree: exp.Expr) -> Typed:
+        """The value of a Column, possibly a path into a ROW. Raises BindError: unknown, or ambiguous."""
+        ...
 
-    def call(self, tree: exp.Expr) -> Typed | None: ...
+    def call(self, tree: exp.Expr) -> Typed | None:
+        """What only the query gives: aggregates, window columns, subqueries, user functions. None: not mine.
+
+        Asked before anything else for every node but literals and columns.
+        """
+        ...
 
 
 class Binder:
-    """Binds trees of one scope. Raises BindError and SQLTypeError with spans."""
+    """Binds the expressions of one clause. Keeps nothing between them."""
 
     def __init__(self, scope: Scope, settings: Mapping[str, str]) -> None:
-        self._scope = scope
-        self._zone = text_literal(settings.get("table.local-time-zone", "UTC"))
-        self._rules: dict[type[exp.Expr], Callable[[exp.Expr], Typed]] = {
-            exp.Column: scope.column,
-            exp.Literal: self._literal,
-            exp.Paren: lambda t: self.bind(t.this),
-            exp.Null: lambda t: Typed("NULL", NULL, is_literal=True),
-            exp.Boolean: self._boolean,
-            exp.Interval: self._interval,
-            exp.Introducer: self._introducer,
-            exp.Neg: self._negated,
-            exp.Not: self._not,
-            exp.And: self._logical,
-            exp.Or: self._logical,
-            exp.Is: self._is,
-            exp.Between: self._between,
-            exp.In: self._in,
-            exp.Case: self._case,
-            exp.Cast: self._cast,
-            exp.TryCast: self._cast,
-            exp.Anonymous: self._call,
-            exp.Like: self._like,
-            exp.DPipe: self._concat,
-            exp.Bracket: self._bracket,
-            **dict.fromkeys(_COMPARISONS, self._compare),
-            **dict.fromkeys(_ARITHMETIC, self._arithmetic),
-        }
+        self.scope = scope
+        self.zone = session_zone(settings)
+        self.strict = settings.get("streamsql.strict", "false").lower() == "true"
+        self._guarded = 0
 
     def bind(self, tree: exp.Expr) -> Typed:
-        """The bound expression of `tree`."""
-        found = self._scope.call(tree)
+        """The value of `tree`. Raises BindError and SQLTypeError with the place in the text."""
+        rule = _RULES.get(type(tree))
+        if type(tree) in _LEAVES and rule is not None:
+            return rule(self, tree)
+        found = self.scope.call(tree)
         if found is not None:
             return found
-        rule = self._rules.get(type(tree))
         if rule is None:
-            raise SQLTypeError(f"{type(tree).__name__} is not built", span_of(tree))
-        return rule(tree)
+            raise BindError(f"{tree.key} cannot stand in an expression", span_of(tree))
+        try:
+            return rule(self, tree)
+        except (SQLTypeError, BindError) as error:
+            error.span = error.span or span_of(tree)
+            raise
 
-    def _literal(self, tree: exp.Expr) -> Typed:
-        text = tree.name
-        if tree.is_string:
-            return Typed(text_literal(text), char(len(text)).not_null(), text, True)
-        if "e" in text.lower():
-            return Typed(f"CAST({text} AS DOUBLE)", DOUBLE.not_null(), float(text), True)
-        if "." in text:
-            _, digits, exponent = Decimal(text).as_tuple()
-            scale = -int(exponent)
-            kind = decimal(max(len(digits), scale), scale)
-            return Typed(f"CAST({text} AS {kind.duck_type()})", kind.not_null(), Decimal(text), True)
-        value = int(text)
-        kind = INT if value < 2**31 else BIGINT if value < 2**63 else decimal(len(text), 0)
-        return Typed(f"CAST({text} AS {kind.duck_type()})", kind.not_null(), value, True)
+    def cast(self, value: Typed, target: DataType, *, safe: bool = False, implicit: bool = False,
+             span: Span | None = None) -> Typed:
+        """`casts.cast` in the session's time zone."""
+        return cast(value, target, safe=safe, implicit=implicit, span=span, zone=self.zone)
 
-    def _boolean(self, tree: exp.Expr) -> Typed:
-        return Typed("TRUE" if tree.this else "FALSE", BOOLEAN.not_null(), bool(tree.this), True)
-
-    def _interval(self, tree: exp.Expr) -> Typed:
-        assert isinstance(tree, exp.Interval)
-        kind, value = interval_type(tree), interval_value(tree)
-        sql = f"to_months({value})" if "MONTH" in kind.root else f"to_microseconds({value})"
-        return Typed(sql, kind.not_null(), value, True)
-
-    def _introducer(self, tree: exp.Expr) -> Typed:
-        word, text = tree.this.name.upper(), tree.expression.name
-        digits = len(text.split(".")[1]) if "." in text else 0
-        kind = DataType(word, False, 0 if word == "DATE" else digits)
-        return Typed(f"CAST({text_literal(text)} AS {kind.duck_type()})", kind, text, True)
-
-    def _negated(self, tree: exp.Expr) -> Typed:
-        value = self.bind(tree.this)
-        return Typed(f"(-{value.sql})", value.type)
-
-    def _truth(self, tree: exp.Expr) -> Typed:
+    def typed(self, tree: exp.Expr) -> Typed:
+        """`bind`, but an untyped NULL is refused: Flink needs its type here."""
         value = self.bind(tree)
-        if value.type.root not in ("BOOLEAN", "NULL"):
-            raise SQLTypeError(f"a BOOLEAN is needed, this is {value.type}", span_of(tree))
+        if value.type.root == "NULL":
+            raise SQLTypeError("NULL has no type here", span_of(tree), hint="write CAST(NULL AS type)")
         return value
 
-    def _not(self, tree: exp.Expr) -> Typed:
-        value = self._truth(tree.this)
-        return Typed(f"(NOT {value.sql})", value.type)
+    def condition(self, tree: exp.Expr, what: str) -> Typed:
+        """A boolean, of WHERE, ON, CASE and the like; NULL is one."""
+        value = self.bind(tree)
+        if value.type.root == "NULL":
+            return cast(value, BOOLEAN)
+        if value.type.root != "BOOLEAN":
+            raise SQLTypeError(f"{what} takes a boolean, not {value.type.as_nullable()}", span_of(tree))
+        return value
 
-    def _logical(self, tree: exp.Expr) -> Typed:
-        a, b = self._truth(tree.this), self._truth(tree.expression)
-        word = "AND" if isinstance(tree, exp.And) else "OR"
-        return Typed(f"({a.sql} {word} {b.sql})", BOOLEAN.as_nullable(a.type.nullable or b.type.nullable))
+    def guarded(self, trees: Sequence[exp.Expr]) -> list[Typed]:
+        """Operands that may never be evaluated: a constant division by zero in them is no error yet."""
+        with self.guard():
+            return [self.bind(t) for t in trees]
 
-    def _is(self, tree: exp.Expr) -> Typed:
-        value, what = self.bind(tree.this), tree.expression
-        word = (
-            "NULL" if isinstance(what, exp.Null) or what.name == "UNKNOWN" else str(bool(what.this)).upper()
-        )
-        if word == "NULL":
-            return Typed(f"({value.sql} IS NULL)", BOOLEAN.not_null())
-        return Typed(f"({value.sql} IS NOT DISTINCT FROM {word})", BOOLEAN.not_null())
+    @contextlib.contextmanager
+    def guard(self) -> Iterator[None]:
+        self._guarded += 1
+        try:
+            yield
+        finally:
+            self._guarded -= 1
 
-    def _pair(self, tree: exp.Expr, a: Typed, b: Typed) -> tuple[Typed, Typed]:
-        kind = common_type([a.type, b.type])
-        if kind is None and a.type.is_timestamp and b.type.is_character:
-            kind = a.type
-        if kind is None and b.type.is_timestamp and a.type.is_character:
-            kind = b.type
-        if kind is None or "NULL" in (a.type.root, b.type.root):
+    @property
+    def unconditional(self) -> bool:
+        return not self._guarded
+
+
+# ------------------------------------------------------------------------------------------------ operators
+
+Rule = Callable[[Binder, exp.Expr], Typed]
+
+
+def _column(binder: Binder, tree: exp.Expr) -> Typed:
+    return binder.scope.column(tree)
+
+
+def _paren(binder: Binder, tree: exp.Expr) -> Typed:
+    return binder.bind(tree.this)
+
+
+def _arithmetic(sign: str) -> Rule:
+    def rule(binder: Binder, tree: exp.Expr) -> Typed:
+        left, right = binder.typed(tree.this), binder.typed(tree.expression)
+        found = arithmetic.arithmetic(sign, left, right)
+        if found is None:
             raise SQLTypeError(
-                f"{a.type} and {b.type} cannot be compared", span_of(tree), hint="CAST one side."
-            )
-        return cast(a, kind, implicit=True), cast(b, kind, implicit=True)
+                f"cannot apply {sign} to {left.type.as_nullable()} and {right.type.as_nullable()}", span_of(tree))
+        if sign == "/" and binder.unconditional and _is_zero(tree.expression) and _is_constant(tree.this):
+            raise SQLTypeError("division by zero", span_of(tree))
+        return found
+    return rule
 
-    def _compare(self, tree: exp.Expr) -> Typed:
-        a, b = self._pair(tree, self.bind(tree.this), self.bind(tree.expression))
-        safe = isinstance(tree, exp.NullSafeEQ | exp.NullSafeNEQ)
-        nullable = not safe and (a.type.nullable or b.type.nullable)
-        return Typed(f"({a.sql} {_COMPARISONS[type(tree)]} {b.sql})", BOOLEAN.as_nullable(nullable))
 
-    def _between(self, tree: exp.Expr) -> Typed:
-        value, low, high = self.bind(tree.this), self.bind(tree.args["low"]), self.bind(tree.args["high"])
-        a, b = self._pair(tree, value, low)
-        c, d = self._pair(tree, value, high)
-        return Typed(f"({a.sql} >= {b.sql} AND {c.sql} <= {d.sql})", BOOLEAN)
+def _is_constant(tree: exp.Expr) -> bool:
+    return isinstance(_bare(tree), exp.Literal)
 
-    def _in(self, tree: exp.Expr) -> Typed:
-        value = self.bind(tree.this)
-        parts = []
-        for item in tree.expressions:
-            a, b = self._pair(tree, value, self.bind(item))
-            parts.append(f"{a.sql} = {b.sql}")
-        return Typed(f"({' OR '.join(parts)})", BOOLEAN)
 
-    def _case(self, tree: exp.Expr) -> Typed:
-        subject = tree.this
-        whens, results = [], []
-        for branch in tree.args["ifs"]:
-            test = exp.EQ(this=subject, expression=branch.this) if subject is not None else branch.this
-            whens.append(self._truth(test).sql)
-            results.append(self.bind(branch.args["true"]))
-        default = tree.args.get("default")
-        results.append(self.bind(default) if default is not None else Typed("NULL", NULL))
-        kind = common_type([r.type for r in results if r.type.root != "NULL"])
-        if kind is None:
-            raise SQLTypeError("the results of CASE have no common type", span_of(tree), hint="CAST them.")
-        kind = kind.as_nullable(any(r.type.nullable for r in results))
-        texts = [cast(r, kind, implicit=True).sql for r in results]
-        cases = " ".join(f"WHEN {w} THEN {t}" for w, t in zip(whens, texts[:-1], strict=True))
-        return Typed(f"(CASE {cases} ELSE {texts[-1]} END)", kind)
+def _is_zero(tree: exp.Expr) -> bool:
+    bare = _bare(tree)
+    try:
+        return isinstance(bare, exp.Literal) and float(bare.name) == 0
+    except ValueError:
+        return False
 
-    def _cast(self, tree: exp.Expr) -> Typed:
-        return cast(
-            self.bind(tree.this),
-            data_type(tree.args["to"]),
-            safe=isinstance(tree, exp.TryCast),
-            span=span_of(tree),
-        )
 
-    def _like(self, tree: exp.Expr) -> Typed:
-        a, b = self.bind(tree.this), self.bind(tree.expression)
-        return Typed(f"({a.sql} LIKE {b.sql})", BOOLEAN.as_nullable(a.type.nullable or b.type.nullable))
+def _bare(tree: exp.Expr) -> exp.Expr:
+    """The literal within casts, parentheses and signs."""
+    while isinstance(tree, (exp.Cast, exp.Paren, exp.Neg)):
+        tree = tree.this
+    return tree
 
-    def _concat(self, tree: exp.Expr) -> Typed:
-        a, b = (cast(self.bind(t), STRING, implicit=True) for t in (tree.this, tree.expression))
-        return Typed(f"({a.sql} || {b.sql})", STRING.as_nullable(a.type.nullable or b.type.nullable))
 
-    def _bracket(self, tree: exp.Expr) -> Typed:
-        value, at = self.bind(tree.this), self.bind(tree.expressions[0])
-        kind = value.type.children[-1] if value.type.children else NULL
-        return Typed(f"({value.sql}[{at.sql}])", kind.as_nullable())
+def _negated(binder: Binder, tree: exp.Expr) -> Typed:
+    if isinstance(tree.this, exp.Literal) and not tree.this.args.get("is_string"):
+        return literals.number(tree.this, negative=True)
+    value = binder.typed(tree.this)
+    if isinstance(tree.this, exp.Interval):
+        size = value.literal
+        maker = "to_months" if value.type.root.endswith("MONTH") else "to_microseconds"
+        assert isinstance(size, int)
+        return Typed(f"{maker}({-size})", value.type, literal=-size, is_literal=True)
+    found = arithmetic.negated(value)
+    if found is None:
+        raise SQLTypeError(f"cannot apply - to {value.type.as_nullable()}", span_of(tree))
+    return found
 
-    def _arithmetic(self, tree: exp.Expr) -> Typed:
-        a, b, sign = self.bind(tree.this), self.bind(tree.expression), _ARITHMETIC[type(tree)]
-        nullable = a.type.nullable or b.type.nullable
-        if a.type.is_timestamp and b.type.is_interval:
-            return Typed(f"({a.sql} {sign} {b.sql})", a.type.as_nullable(nullable))
-        if b.type.is_timestamp and a.type.is_interval and sign == "+":
-            return Typed(f"({a.sql} + {b.sql})", b.type.as_nullable(nullable))
-        if not (a.type.is_numeric and b.type.is_numeric):
-            raise SQLTypeError(
-                f'"{sign}" does not take {a.type} and {b.type}', span_of(tree), hint="CAST one side."
-            )
-        kind = common_type([a.type, b.type])
-        assert kind is not None
-        if kind.root == "DECIMAL":
-            x, y = (t.type if t.type.root == "DECIMAL" else decimal(19, 0) for t in (a, b))
-            kind = {"*": decimal_product, "/": decimal_quotient}.get(sign, decimal_sum)(x, y)
-        kind = kind.as_nullable(nullable)
-        if (sign == "/" and kind.is_integer) or sign == "%":
-            word = "//" if sign == "/" else "%"
-            guard = f"CASE WHEN {b.sql} = 0 THEN error('division by zero') ELSE {a.sql} {word} {b.sql} END"
-            return Typed(f"CAST({guard} AS {kind.duck_type()})", kind)
-        return Typed(f"CAST({a.sql} {sign} {b.sql} AS {kind.duck_type()})", kind)
 
-    def _call(self, tree: exp.Expr) -> Typed:
-        name = tree.name.upper()
-        arguments = [self.bind(a) for a in tree.expressions]
-        if name == "ROW":
-            fields = {f"EXPR${i}": a.type for i, a in enumerate(arguments)}
-            packed = ", ".join(f'"EXPR${i}" := {a.sql}' for i, a in enumerate(arguments))
-            return Typed(f"struct_pack({packed})", row(fields).not_null())
-        if name == "ARRAY":
-            kind = common_type([a.type for a in arguments]) or NULL
-            return Typed(
-                f"[{', '.join(cast(a, kind, implicit=True).sql for a in arguments)}]", array(kind).not_null()
-            )
-        function = lookup(name)
-        if function is None:
-            raise BindError(
-                f'function "{name}" does not exist',
-                span_of(tree),
-                hint=did_you_mean(name, names(), "Functions"),
-            )
-        return apply(function, arguments, span_of(tree), [span_of(a) for a in tree.expressions], self._zone)
+def _concatenated(binder: Binder, tree: exp.Expr) -> Typed:
+    """`a || b`: lengths add up; CHAR of two CHARs."""
+    left, right = binder.typed(tree.this), binder.typed(tree.expression)
+    for fixed, varying in (("CHAR", "VARCHAR"), ("BINARY", "VARBINARY")):
+        roots = {left.type.root, right.type.root}
+        if roots <= {fixed, varying}:
+            length = min(left.type.precision + right.type.precision, MAX_LENGTH)
+            type_ = DataType(fixed if roots == {fixed} else varying, precision=length)
+            return _of(f"({left.sql} || {right.sql})", type_, left, right)
+    raise SQLTypeError(
+        f"cannot apply || to {left.type.as_nullable()} and {right.type.as_nullable()}", span_of(tree),
+        hint="write CAST(… AS STRING)")
+
+
+def _comparison(sign: str) -> Rule:
+    def rule(binder: Binder, tree: exp.Expr) -> Typed:
+        left, right = binder.bind(tree.this), binder.bind(tree.expression)
+        return comparison.compare(sign, left, right, span_of(tree), binder.zone)
+    return rule
+
+
+def _distinct(*, equal: bool) -> Rule:
+    def rule(binder: Binder, tree: exp.Expr) -> Typed:
+        left, right = binder.bind(tree.this), binder.bind(tree.expression)
+        return comparison.distinct(left, right, span_of(tree), binder.zone, equal=equal)
+    return rule
+
+
+def _between(binder: Binder, tree: exp.Expr) -> Typed:
+    value, low, high = (binder.bind(t) for t in (tree.this, tree.args["low"], tree.args["high"]))
+    return comparison.between(value, low, high, span_of(tree), binder.zone,
+                              symmetric=bool(tree.args.get("symmetric")))
+
+
+def _in(binder: Binder, tree: exp.Expr) -> Typed:
+    if tree.args.get("query") is not None:
+        raise BindError("a subquery of IN cannot stand here", span_of(tree))
+    value = binder.bind(tree.this)
+    listed = [binder.bind(t) for t in tree.expressions]
+    return comparison.among(value, listed, span_of(tree), binder.zone)
+
+
+def _logic(word: str) -> Rule:
+    def rule(binder: Binder, tree: exp.Expr) -> Typed:
+        sides = binder.guarded([tree.this, tree.expression])
+        for side, at in zip(sides, (tree.this, tree.expression)):
+            if side.type.root != "BOOLEAN":
+                raise SQLTypeError(f"{word} takes booleans, not {side.type.as_nullable()}", span_of(at),
+                                   hint="write CAST(NULL AS BOOLEAN)" if side.type.root == "NULL" else None)
+        return _of(f"({sides[0].sql} {word} {sides[1].sql})", BOOLEAN, *sides)
+    return rule
+
+
+def _not(binder: Binder, tree: exp.Expr) -> Typed:
+    value = binder.typed(tree.this)
+    if value.type.root != "BOOLEAN":
+        raise SQLTypeError(f"NOT takes a boolean, not {value.type.as_nullable()}", span_of(tree.this))
+    return _of(f"(NOT {value.sql})", BOOLEAN, value)
+
+
+def _is(binder: Binder, tree: exp.Expr) -> Typed:
+    """IS NULL, IS TRUE, IS FALSE, IS UNKNOWN: never NULL."""
+    test = tree.expression
+    if isinstance(test, exp.Null):
+        value = binder.bind(tree.this)
+        return replace(_of(f"({value.sql} IS NULL)", BOOLEAN, value), type=BOOLEAN.not_null())
+    value = binder.typed(tree.this)
+    if value.type.root != "BOOLEAN":
+        raise SQLTypeError(f"IS {test.sql()} takes a boolean, not {value.type.as_nullable()}", span_of(tree.this))
+    wanted = ("true" if test.this else "false") if isinstance(test, exp.Boolean) else "NULL"
+    found = _of(f"({value.sql} IS NOT DISTINCT FROM {wanted})", BOOLEAN, value)
+    return replace(found, type=BOOLEAN.not_null())
+
+
+def _pattern(match: Callable[..., Typed]) -> Rule:
+    def rule(binder: Binder, tree: exp.Expr) -> Typed:
+        return match(binder.bind(tree.this), binder.bind(tree.expression), None, span_of(tree))
+    return rule
+
+
+def _escape(binder: Binder, tree: exp.Expr) -> Typed:
+    inner = tree.this
+    match = patterns.similar if isinstance(inner, exp.SimilarTo) else patterns.like
+    return match(binder.bind(inner.this), binder.bind(inner.expression), binder.bind(tree.expression), span_of(tree))
+
+
+def _case(binder: Binder, tree: exp.Expr) -> Typed:
+    """CASE, searched or simple; the results become one type, nullable without ELSE."""
+    branches = tree.args["ifs"]
+    conditions = [_when(binder, tree.this, b.this) for b in branches]
+    default = tree.args.get("default")
+    results = binder.guarded([b.args["true"] for b in branches] + ([default] if default is not None else []))
+    common = common_type([r.type for r in results])
+    if common is None:
+        if all(r.type.root == "NULL" for r in results):
+            raise SQLTypeError("CASE needs a result that is not NULL", span_of(tree))
+        kinds = ", ".join(dict.fromkeys(str(r.type.as_nullable()) for r in results))
+        raise SQLTypeError(f"CASE takes results of one type, not {kinds}", span_of(tree), hint="write CAST on some")
+    values = [binder.cast(r, common, implicit=True, span=span_of(tree)) for r in results]
+    whens = " ".join(f"WHEN {c.sql} THEN {v.sql}" for c, v in zip(conditions, values))
+    otherwise = f" ELSE {values[-1].sql}" if default is not None else ""
+    type_ = common.as_nullable(common.nullable or default is None)
+    return Typed(f"(CASE {whens}{otherwise} END)", type_,
+                 deterministic=all(v.deterministic for v in (*conditions, *values)),
+                 aggregate=any(v.aggregate for v in (*conditions, *values)))
+
+
+def _when(binder: Binder, operand: exp.Expr | None, tree: exp.Expr) -> Typed:
+    if operand is None:
+        with binder.guard():
+            return binder.condition(tree, "WHEN")
+    value, wanted = binder.bind(operand), binder.bind(tree)
+    return comparison.compare("=", value, wanted, span_of(tree), binder.zone)
+
+
+def _cast(*, safe: bool) -> Rule:
+    def rule(binder: Binder, tree: exp.Expr) -> Typed:
+        value = binder.bind(tree.this)
+        return binder.cast(value, data_type(tree.args["to"]), safe=safe, span=span_of(tree))
+    return rule
+
+
+def _bracket(binder: Binder, tree: exp.Expr) -> Typed:
+    if len(tree.expressions) != 1:
+        raise SQLTypeError("an element has one index", span_of(tree))
+    return constructors.item(binder.typed(tree.this), binder.bind(tree.expressions[0]), span_of(tree), binder.zone)
+
+
+def _dot(binder: Binder, tree: exp.Expr) -> Typed:
+    return constructors.field(binder.bind(tree.this), tree.expression.name, span_of(tree.expression))
+
+
+def _of(sql: str, type_: DataType, *of: Typed) -> Typed:
+    return Typed(sql, type_.as_nullable(any(v.type.nullable for v in of)),
+                 deterministic=all(v.deterministic for v in of), aggregate=any(v.aggregate for v in of))
+
+
+# -------------------------------------------------------------------------------------------------- calls
+
+def _call(binder: Binder, tree: exp.Expr) -> Typed:
+    """A function by name: a constructor, or a row of the function table."""
+    name = str(tree.this).upper()
+    if name in _CONSTRUCTORS:
+        return _CONSTRUCTORS[name](binder, tree)
+    function = lookup(name)
+    if function is None:
+        raise BindError(f'function "{name}" does not exist', span_of(tree),
+                        hint=did_you_mean(name, names(), "Functions"))
+    if function.local_only and binder.strict:
+        raise BindError(f'function "{name}" does not exist in Flink', span_of(tree),
+                        hint="RESET 'streamsql.strict' to use it here")
+    bind = binder.guarded if name in _LAZY else lambda trees: [_argument(binder, t) for t in trees]
+    arguments = bind(tree.expressions)
+    if name == "MOD" and len(arguments) == 2:
+        found = arithmetic.arithmetic("%", *arguments)
+        if found is not None:
+            return found
+    return apply(function, arguments, span_of(tree), [span_of(t) for t in tree.expressions], binder.zone)
+
+
+_LAZY = ("IF", "COALESCE")
+"""Functions that evaluate an argument only where it is needed."""
+
+
+def _argument(binder: Binder, tree: exp.Expr) -> Typed:
+    """An argument: a value, a keyword (`Var`), or a clause of the call (`Kwarg`)."""
+    if isinstance(tree, exp.Var):
+        return Typed(text_literal(tree.name), STRING.not_null(), literal=tree.name, is_literal=True)
+    if isinstance(tree, exp.Kwarg):
+        return _clause(binder, tree)
+    if isinstance(tree, (exp.Distinct, exp.Star)):
+        raise SQLTypeError(f"{tree.key.upper()} stands in aggregates only", span_of(tree))
+    return binder.bind(tree)
+
+
+def _clause(binder: Binder, tree: exp.Kwarg) -> Typed:
+    name, value = tree.this.name, tree.expression
+    if isinstance(value, exp.Var):
+        return Typed("", STRING.not_null(), literal=value.name, is_literal=True, keyword=name)
+    if isinstance(value, exp.DataType):
+        return Typed("", STRING.not_null(), literal=data_type(value), is_literal=True, keyword=name)
+    bound = binder.bind(value)
+    return Typed(bound.sql, bound.type, bound.literal, bound.is_literal, bound.deterministic,
+                 aggregate=bound.aggregate, keyword=name)
+
+
+def _row(binder: Binder, tree: exp.Expr) -> Typed:
+    return constructors.row([binder.bind(t) for t in tree.expressions], span_of(tree))
+
+
+def _collection(make: Callable[..., Typed]) -> Rule:
+    return lambda binder, tree: make([binder.bind(t) for t in tree.expressions], span_of(tree), binder.zone)
+
+
+_CONSTRUCTORS: dict[str, Rule] = {
+    "ROW": _row,
+    "ARRAY": _collection(constructors.array_of),
+    "MAP": _collection(constructors.map_from),
+    "MULTISET": _collection(constructors.multiset_of),
+}
+
+_RULES: dict[type[exp.Expr], Rule] = {
+    exp.Literal: lambda _, tree: literals.literal(tree),
+    exp.HexString: lambda _, tree: literals.binary(tree),
+    exp.Boolean: lambda _, tree: literals.boolean(tree),
+    exp.Null: lambda _, tree: literals.null(tree),
+    exp.Interval: lambda _, tree: literals.interval(tree),
+    exp.Introducer: lambda _, tree: literals.moment(tree),
+    exp.Column: _column,
+    exp.Paren: _paren,
+    exp.Add: _arithmetic("+"), exp.Sub: _arithmetic("-"), exp.Mul: _arithmetic("*"),
+    exp.Div: _arithmetic("/"), exp.Mod: _arithmetic("%"), exp.Neg: _negated, exp.DPipe: _concatenated,
+    exp.EQ: _comparison("="), exp.NEQ: _comparison("<>"), exp.GT: _comparison(">"),
+    exp.GTE: _comparison(">="), exp.LT: _comparison("<"), exp.LTE: _comparison("<="),
+    exp.NullSafeEQ: _distinct(equal=True), exp.NullSafeNEQ: _distinct(equal=False),
+    exp.Between: _between, exp.In: _in,
+    exp.And: _logic("AND"), exp.Or: _logic("OR"), exp.Not: _not, exp.Is: _is,
+    exp.Like: _pattern(patterns.like), exp.SimilarTo: _pattern(patterns.similar), exp.Escape: _escape,
+    exp.Case: _case, exp.Cast: _cast(safe=False), exp.TryCast: _cast(safe=True),
+    exp.Bracket: _bracket, exp.Dot: _dot, exp.Anonymous: _call,
+}
+_LEAVES = frozenset({exp.Literal, exp.HexString, exp.Boolean, exp.Null, exp.Interval, exp.Introducer, exp.Column})

@@ -6,6 +6,7 @@ and the arguments of functions use, never lose a kind: `_IMPLICIT` says which ro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from streamsql.core.schema import text_literal
@@ -17,8 +18,7 @@ from streamsql.values.let import let
 from streamsql.values.promotion import MILLISECONDS, MONTHS
 from streamsql.values.typed import Typed
 
-ZONE = "$zone$"
-"""Stands for the session time zone, a text literal, until the binder fills it in."""
+UTC = "'UTC'"
 
 _NUMERIC = (*INTEGERS, "DECIMAL", "FLOAT", "DOUBLE")
 _IMPLICIT: dict[str, tuple[str, ...]] = {
@@ -66,8 +66,8 @@ def implicitly_castable(source: DataType, target: DataType) -> bool:
 
 
 def cast(value: Typed, target: DataType, *, safe: bool = False, implicit: bool = False,
-         span: Span | None = None) -> Typed:
-    """`value` as `target`: CAST, TRY_CAST if `safe`, coercion if `implicit`.
+         span: Span | None = None, zone: str = UTC) -> Typed:
+    """`value` as `target`: CAST, TRY_CAST if `safe`, coercion if `implicit`; `zone` as of `session_zone`.
 
     The result may be NULL if the value may, or if it is `safe`; `target`'s own nullability does not
     count. Raises SQLTypeError for a pair that has no such cast.
@@ -78,13 +78,18 @@ def cast(value: Typed, target: DataType, *, safe: bool = False, implicit: bool =
     result = settled.as_nullable(value.type.nullable or safe)
     if value.type.root == "NULL":
         return Typed(f"CAST(NULL AS {settled.duck_type()})", result.as_nullable())
-    sql = _converted(value.sql, value.type, target, 0, safe=safe, implicit=implicit)
+    sql = _converted(value.sql, value.type, target, 0, zone, safe=safe, implicit=implicit)
     if sql == value.sql:
         return replace(value, type=result)
     return replace(value, sql=sql, type=result, literal=None, is_literal=False, time="")
 
 
-def _converted(sql: str, source: DataType, target: DataType, depth: int, *, safe: bool = False,
+def session_zone(settings: Mapping[str, str]) -> str:
+    """The session's time zone as a literal of SQL."""
+    return text_literal(settings.get("table.local-time-zone", "UTC"))
+
+
+def _converted(sql: str, source: DataType, target: DataType, depth: int, zone: str, *, safe: bool = False,
                implicit: bool = False) -> str:
     """The text of a cast that is allowed."""
     if source.as_nullable() == target.as_nullable():
@@ -93,15 +98,13 @@ def _converted(sql: str, source: DataType, target: DataType, depth: int, *, safe
         return f"CAST(NULL AS {target.duck_type()})"
     if implicit and (source.is_character or source.is_binary):
         return sql  # a declared length holds by CAST alone: Flink neither pads nor cuts what is coerced
-    within = safe and not source.children  # one bad element makes the whole NULL
+
     def nested(e: str, a: DataType, b: DataType, at: int) -> str:
-        return _converted(e, a, b, at, safe=within, implicit=implicit)
-    context = Context(ZONE, nested, depth, safe)
+        return _converted(e, a, b, at, zone, safe=safe, implicit=implicit)
+
+    context = Context(zone, nested, depth, safe)
     conversion = CONVERSIONS.get((family(source), family(target)), Conversion(as_duck))
-    if not conversion.checked:
-        converted = conversion.rule(sql, source, target, context)
-        return f"TRY({converted})" if safe and source.children and "f_refuse(" in converted else converted
-    if safe:
+    if safe or not conversion.checked:
         return conversion.rule(sql, source, target, context)
     kind = text_literal(str(target.as_nullable()))
     shown = text_of("{0}", source, context)

@@ -162,7 +162,7 @@ def _text_to_binary(sql: str, source: DataType, target: DataType, context: Conte
 
 def _sized_binary(sql: str, source: DataType, target: DataType, context: Context) -> str:
     size = target.precision
-    if source.root == target.root and source.precision == size or size == MAX_LENGTH:
+    if (source.root == target.root and source.precision == size) or size == MAX_LENGTH:
         return sql
     if target.root == "VARBINARY":
         return sql if source.is_binary and source.precision <= size else f"f_bytes({sql}, {size})"
@@ -177,7 +177,12 @@ def _to_text(sql: str, source: DataType, target: DataType, context: Context) -> 
 
 def text(sql: str, source: DataType, context: Context) -> str:
     """A value as Flink shows it, of any length."""
-    return _TEXTS.get(family(source), lambda s, _t, _c: f"CAST({s} AS VARCHAR)")(sql, source, context)
+    rule = _TEXTS.get(family(source), _plain_text)
+    return rule(sql, source, context)
+
+
+def _plain_text(sql: str, source: DataType, context: Context) -> str:
+    return f"CAST({sql} AS VARCHAR)"
 
 
 def _approximate_text(sql: str, source: DataType, context: Context) -> str:
@@ -359,7 +364,10 @@ def _each(sql: str, source: DataType, target: DataType, context: Context) -> str
     inner = context.nested(e, source.children[0], target.children[0], context.depth + 1)
     if inner in (e, f"CAST({e} AS {target.children[0].duck_type()})"):
         return as_duck(sql, source, target, context)
-    return f"list_transform({sql}, lambda {e}: {inner})"
+    if not context.safe:
+        return f"list_transform({sql}, lambda {e}: {inner})"
+    return let(sql, lambda a: let(f"list_transform({a}, lambda {e}: {inner})", lambda b: (
+        f"CASE WHEN list_count({a}) = list_count({b}) THEN {b} END"), f"b{context.depth}"), f"a{context.depth}")
 
 
 def _each_entry(sql: str, source: DataType, target: DataType, context: Context) -> str:
@@ -368,16 +376,28 @@ def _each_entry(sql: str, source: DataType, target: DataType, context: Context) 
                   for part, a, b in zip(("key", "value"), source.children, target.children))
     if (key, value) == (f"{e}.key", f"{e}.value"):
         return as_duck(sql, source, target, context)
-    entries = f"list_transform(map_entries({sql}), lambda {e}: {{'key': {key}, 'value': {value}}})"
-    return f"map_from_entries({entries})"
+    made = f"{{'key': {key}, 'value': {value}}}"
+    if context.safe:
+        made = _unless_lost(made, [(f"{e}.key", key), (f"{e}.value", value)])
+        return let(f"list_transform(map_entries({sql}), lambda {e}: {made})", lambda b: (
+            f"CASE WHEN list_count({b}) = len({b}) THEN map_from_entries({b}) END"), f"b{context.depth}")
+    return f"map_from_entries(list_transform(map_entries({sql}), lambda {e}: {made}))"
+
+
+def _unless_lost(made: str, pairs: list[tuple[str, str]]) -> str:
+    """What TRY_CAST made of the parts, NULL if one of them could not be converted."""
+    lost = " OR ".join(f"({before} IS NOT NULL AND {after} IS NULL)" for before, after in pairs)
+    return f"CASE WHEN NOT ({lost}) THEN {made} END"
 
 
 def _each_field(sql: str, source: DataType, target: DataType, context: Context) -> str:
     def body(r: str) -> str:
-        fields = (f"{quote(name)}: " + context.nested(f"struct_extract({r}, {text_literal(old)})", a, b,
-                                                      context.depth + 1)
-                  for name, old, a, b in zip(target.names, source.names, source.children, target.children))
-        return f"CASE WHEN {r} IS NOT NULL THEN {{{', '.join(fields)}}} END"
+        before = [f"struct_extract({r}, {text_literal(name)})" for name in source.names]
+        after = [context.nested(old, a, b, context.depth + 1)
+                 for old, a, b in zip(before, source.children, target.children)]
+        made = "{" + ", ".join(f"{quote(n)}: {v}" for n, v in zip(target.names, after)) + "}"
+        made = _unless_lost(made, [*zip(before, after)]) if context.safe else made
+        return f"CASE WHEN {r} IS NOT NULL THEN {made} END"
     if source.duck_type() == target.duck_type():
         return sql
     return let(sql, body, f"r{context.depth}")

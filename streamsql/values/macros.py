@@ -102,6 +102,19 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_float_to_bigint": ("x", "CASE WHEN isnan(x) THEN 0 WHEN x >= 9223372036854775807 THEN 9223372036854775807 "
                           "WHEN x <= -9223372036854775808 THEN CAST('-9223372036854775808' AS BIGINT) "
                           "ELSE CAST(trunc(x) AS BIGINT) END"),
+    "f_cut_units": ("n, d", "(n // d) * d"),
+    "f_round_units": ("n, d", "f_ratio(n, d) * d"),
+    "f_round_float": ("x, s", "CASE WHEN isnan(x) OR isinf(x) THEN error('cannot round ' || x) "
+                      "WHEN s IS NULL THEN NULL WHEN s BETWEEN 0 AND 15 AND abs(x) < 1e15 THEN "
+                      "CAST(round(TRY_CAST(CAST(x AS VARCHAR) AS DECIMAL(38,20)), s) AS DOUBLE) "
+                      "ELSE round(CAST(x AS DOUBLE), s) END"),
+    "f_cut_float": ("x, s", "CASE WHEN isnan(x) OR isinf(x) THEN error('cannot truncate ' || x) "
+                    "WHEN s IS NULL THEN NULL ELSE "
+                    "CAST(f_decimal_round(CAST(x AS VARCHAR), s, true) AS DOUBLE) END"),
+    "f_rand": ("s", "(hash(s) % 1000003) / CAST(1000003 AS DOUBLE)"),
+    "f_index": ("i", "CASE WHEN i >= 1 THEN i END"),
+    "f_counts": ("k", "map_from_entries(list_transform(list_distinct(k), lambda e: "
+                 "{'key': e, 'value': CAST(len(list_filter(k, lambda o: o = e)) AS INTEGER)}))"),
     "f_bytes": ("b, n", "unhex(left(hex(b), n * 2))"),
     "f_boolean": ("t", "CASE WHEN lower(t) IN ('true', 't', 'yes', 'y', '1') THEN true "
                   "WHEN lower(t) IN ('false', 'f', 'no', 'n', '0') THEN false END"),

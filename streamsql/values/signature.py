@@ -32,7 +32,7 @@ from streamsql.core.types import (
     timestamp_ltz,
 )
 from streamsql.errors import Span, SQLTypeError
-from streamsql.values.casts import ZONE, cast
+from streamsql.values.casts import cast
 from streamsql.values.promotion import common_type
 from streamsql.values.typed import Function, Typed
 
@@ -147,7 +147,7 @@ def coerce(function: Function, arguments: Sequence[Typed], span: Span | None = N
             raise SQLTypeError(f'function "{function.name}" cannot combine {kinds}', span,
                                hint=function.signature)
         for i in members:
-            fitted[i] = cast(fitted[i], common.as_nullable(fitted[i].type.nullable), implicit=True, span=span)
+            fitted[i] = cast(fitted[i], common.as_nullable(fitted[i].type.nullable), implicit=True, span=span, zone=ZONE)
     return fitted
 
 
@@ -164,20 +164,22 @@ def _fit(function: Function, index: int, place: Place, argument: Typed, argument
             root, child = _OF_FIRST[name]
             if arguments[0].type.root == root:
                 wanted = arguments[0].type.children[child].as_nullable()
-                return cast(argument, wanted, implicit=True, span=span)
+                return cast(argument, wanted, implicit=True, span=span, zone=ZONE)
             continue
         family = FAMILIES[name]
         if argument.type.root == "NULL" and name != "any":
-            return cast(argument, family.target or family.null, implicit=True, span=span)
+            return cast(argument, family.target or family.null, implicit=True, span=span, zone=ZONE)
         if family.accepts(argument.type) or (name == "any" and place.null):
             target = family.target
             return argument if target is None or argument.type.root == target.root else cast(
-                argument, target.as_nullable(argument.type.nullable), implicit=True, span=span)
+                argument, target.as_nullable(argument.type.nullable), implicit=True, span=span, zone=ZONE)
     raise SQLTypeError(
         f'function "{function.name}" takes {place.called()} as argument {index + 1}, not {argument.type}',
         span, hint=function.signature)
 
 
+ZONE = "$zone$"
+"""What a body rule writes for the session time zone, a text literal; a body text writes `{zone}`."""
 NOW = '(SELECT "now" FROM "f_clock")'
 """The time of the batch, TIMESTAMPTZ, for body texts and rules alike; see `macros.set_clock`."""
 

@@ -1,0 +1,166 @@
+"""Comparison: which values Flink compares, what it makes of them first, and in what order NaN stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from streamsql.core.types import APPROXIMATE, BOOLEAN, STRING
+from streamsql.errors import Span, SQLTypeError
+from streamsql.values import macros
+from streamsql.values.casts import UTC, cast
+from streamsql.values.conversions import family
+from streamsql.values.let import let
+from streamsql.values.promotion import common_type
+from streamsql.values.typed import Typed
+
+_MACRO = {"=": "f_eq", "<>": "f_neq", ">": "f_gt", ">=": "f_gte", "<": "f_lt", "<=": "f_lte"}
+_EQUALITY = ("=", "<>")
+_MOMENTS = ("date", "time", "timestamp", "ltz")
+
+Pair = tuple[Typed, Typed]
+
+
+def compare(sign: str, left: Typed, right: Typed, span: Span | None = None, zone: str = UTC) -> Typed:
+    """`left sign right`. Raises SQLTypeError if Flink does not compare the two."""
+    a, b = aligned(sign, left, right, span, zone)
+    nullable = left.type.nullable or right.type.nullable
+    if family(a.type) != family(b.type) and not (a.type.is_numeric and b.type.is_numeric):
+        sql = f"CASE WHEN {a.sql} IS NOT NULL AND {b.sql} IS NOT NULL THEN {'false' if sign == '=' else 'true'} END"
+        return _boolean(f"({sql})", nullable, a, b)
+    if a.sql == b.sql and a.deterministic and sign in _EQUALITY:
+        # Flink simplifies x = x to x IS NOT NULL, so NaN is equal to itself there
+        return _boolean(f"({a.sql} {sign} {b.sql})", nullable, a, b)
+    if any(v.type.root in APPROXIMATE and not v.is_literal for v in (a, b)):
+        x, y = (v.sql if v.type.root in APPROXIMATE else f"CAST({v.sql} AS DOUBLE)" for v in (a, b))
+        return _boolean(f"({macros.call(_MACRO[sign], x, y)})", nullable, a, b)
+    return _boolean(f"({a.sql} {sign} {b.sql})", nullable, a, b)
+
+
+def distinct(left: Typed, right: Typed, span: Span | None = None, zone: str = UTC, *, equal: bool) -> Typed:
+    """`left IS [NOT] DISTINCT FROM right`: never NULL."""
+    a, b = aligned("=", left, right, span, zone)
+    return _boolean(f"({a.sql} IS {'NOT ' if equal else ''}DISTINCT FROM {b.sql})", False, a, b)
+
+
+def between(value: Typed, low: Typed, high: Typed, span: Span | None = None, zone: str = UTC, *,
+            symmetric: bool = False) -> Typed:
+    def bounded(x: Typed, a: Typed, b: Typed) -> str:
+        return f"({compare('>=', x, a, span, zone).sql} AND {compare('<=', x, b, span, zone).sql})"
+
+    def body(name: str) -> str:
+        x = value if name == value.sql else Typed(name, value.type)
+        return f"({bounded(x, low, high)} OR {bounded(x, high, low)})" if symmetric else bounded(x, low, high)
+
+    nullable = any(v.type.nullable for v in (value, low, high))
+    return _boolean(let(value.sql, body, "between"), nullable, value, low, high)
+
+
+def among(value: Typed, listed: Sequence[Typed], span: Span | None = None, zone: str = UTC) -> Typed:
+    """`value IN (…)`. Where strings meet numbers, all are compared as strings."""
+    nullable = value.type.nullable or any(v.type.nullable for v in listed)
+    pairs = [aligned("=", *_as_texts(value, v), span, zone) for v in listed]
+    if all(a.sql == pairs[0][0].sql for a, _ in pairs) and value.type.root not in APPROXIMATE:
+        members = ", ".join(b.sql for _, b in pairs)
+        return _boolean(f"({pairs[0][0].sql} IN ({members}))", nullable, value, *listed)
+
+    def body(name: str) -> str:
+        x = value if name == value.sql else Typed(name, value.type)
+        return " OR ".join(compare("=", *_as_texts(x, v), span, zone).sql for v in listed)
+
+    return _boolean(f"({let(value.sql, body, 'among')})", nullable, value, *listed)
+
+
+def aligned(sign: str, left: Typed, right: Typed, span: Span | None, zone: str = UTC) -> Pair:
+    """The two as DuckDB compares them. Raises SQLTypeError if Flink does not."""
+    a, b = left.type, right.type
+    if "NULL" in (a.root, b.root):
+        return _null_aligned(left, right)
+    if a.children or b.children:
+        return _nested(sign, left, right, span, zone)
+    if a.is_numeric and b.is_numeric:
+        return left, right
+    found = _same(left, right, zone) or _RULES.get((family(a), family(b)), _refuse)(sign, left, right, zone)
+    if found is None:
+        raise _incomparable(left, right, span)
+    return found
+
+
+def _same(left: Typed, right: Typed, zone: str) -> Pair | None:
+    if family(left.type) == family(right.type):
+        return left, right
+    if left.type.is_timestamp and right.type.is_timestamp:
+        common = common_type([left.type, right.type])
+        assert common is not None
+        return cast(left, common, zone=zone), cast(right, common, zone=zone)
+    return None
+
+
+def _null_aligned(left: Typed, right: Typed) -> Pair:
+    if left.type.root == right.type.root:
+        return cast(left, BOOLEAN), cast(right, BOOLEAN)
+    return (cast(left, right.type), right) if left.type.root == "NULL" else (left, cast(right, left.type))
+
+
+def _nested(sign: str, left: Typed, right: Typed, span: Span | None, zone: str) -> Pair:
+    """Collections and rows are equal or not; they have no order."""
+    a, b = left.type, right.type
+    if sign not in _EQUALITY or a.root != b.root or len(a.children) != len(b.children):
+        raise _incomparable(left, right, span)
+    common = common_type([a, b])
+    if common is not None:
+        return (cast(left, common, implicit=True, zone=zone), cast(right, common, implicit=True, zone=zone))
+    return cast(left, STRING, zone=zone), cast(right, STRING, zone=zone)
+
+
+Rule = Callable[[str, Typed, Typed, str], "Pair | None"]
+
+
+def _refuse(sign: str, left: Typed, right: Typed, zone: str) -> None:
+    return None
+
+
+def _left_read(sign: str, left: Typed, right: Typed, zone: str) -> Pair:
+    """The text on the left is read as what is on the right."""
+    return cast(left, right.type.as_nullable(), zone=zone), right
+
+
+def _right_read(sign: str, left: Typed, right: Typed, zone: str) -> Pair:
+    return left, cast(right, left.type.as_nullable(), zone=zone)
+
+
+def _unless_equal(rule: Rule) -> Rule:
+    """Flink orders a number and a text, but finds no equality between them."""
+    return lambda sign, left, right, zone: None if sign in _EQUALITY else rule(sign, left, right, zone)
+
+
+def _shown(sign: str, left: Typed, right: Typed, zone: str) -> Pair:
+    """A boolean is compared with a text as the text TRUE or FALSE."""
+    return cast(left, STRING, zone=zone), cast(right, STRING, zone=zone)
+
+
+_RULES: dict[tuple[str, str], Rule] = {
+    **{("string", kind): _left_read for kind in _MOMENTS},
+    **{(kind, "string"): _right_read for kind in _MOMENTS},
+    **{("string", kind): _unless_equal(_left_read) for kind in ("integer", "decimal", "approximate")},
+    **{(kind, "string"): _unless_equal(_right_read) for kind in ("integer", "decimal", "approximate")},
+    ("string", "boolean"): _shown,
+    ("boolean", "string"): _shown,
+}
+
+
+def _as_texts(value: Typed, member: Typed) -> Pair:
+    if value.type.is_character and member.type.is_numeric:
+        return value, cast(member, STRING)
+    if value.type.is_numeric and member.type.is_character:
+        return cast(value, STRING), member
+    return value, member
+
+
+def _boolean(sql: str, nullable: bool, *of: Typed) -> Typed:
+    return Typed(sql, BOOLEAN.as_nullable(nullable), deterministic=all(v.deterministic for v in of),
+                 aggregate=any(v.aggregate for v in of))
+
+
+def _incomparable(left: Typed, right: Typed, span: Span | None) -> SQLTypeError:
+    return SQLTypeError(f"cannot compare {left.type.as_nullable()} with {right.type.as_nullable()}", span,
+                        hint="write CAST on one of them")
