@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal, NoReturn
 
 from sqlglot import exp
@@ -100,17 +99,9 @@ class ScriptRules(ForeignRules):
         return "every", every_ms
 
     def _create(self) -> Statement:
-        start = self.index
         made = self.create()
-        if isinstance(made, CreateTable) and made.query is not None and self.at_clause():
-            word = self._emit()[0]
-            if word != "changes":
-                self.fail(
-                    "a table that is created from a query has no EMIT",
-                    self.since(start),
-                    hint="create the table, then INSERT INTO it SELECT … EMIT …",
-                )
-            made = replace(made, span=self.since(start))
+        if isinstance(made, CreateTable):
+            self.no_emit("CREATE TABLE", "create the table, then INSERT INTO it SELECT … EMIT …")
         return made
 
     def _insert(self) -> Insert:
