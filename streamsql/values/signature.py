@@ -147,7 +147,8 @@ def coerce(function: Function, arguments: Sequence[Typed], span: Span | None = N
             raise SQLTypeError(f'function "{function.name}" cannot combine {kinds}', span,
                                hint=function.signature)
         for i in members:
-            fitted[i] = cast(fitted[i], common.as_nullable(fitted[i].type.nullable), implicit=True, span=span, zone=ZONE)
+            wanted_type = common.as_nullable(fitted[i].type.nullable)
+            fitted[i] = cast(fitted[i], wanted_type, implicit=True, span=span, zone=ZONE)
     return fitted
 
 
