@@ -1,0 +1,155 @@
+"""Jobs: the queries of a run, driven by hand, and the changes that each relation has given."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from streamsql.core.batch import DIFF
+from streamsql.core.clock import SystemClock
+from streamsql.core.types import DataType
+from streamsql.engine.side import SideTables
+from streamsql.errors import InternalError
+from streamsql.operators.scan import Scan
+from streamsql.planner.planner import Plan
+from streamsql.planner.relational import leaves
+from streamsql.session import Query, Session
+from streamsql.testing import cells
+from streamsql.testing.feed import Feed
+from streamsql.testing.watch import Watch
+
+PATIENCE_S = 20.0
+"""How long a run waits for rows that are on their way from a broker."""
+
+Shape = Sequence[tuple[str, DataType]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a relation; cells are those of its columns, in order."""
+
+    diff: int
+    cells: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{'+' if self.diff > 0 else '-'} {' | '.join(self.cells)}"
+
+
+@dataclass(slots=True)
+class Running:
+    """A query that runs, how to make it again, and the tables of what it reads."""
+
+    name: str
+    text: str
+    plan: Callable[[], Plan]
+    current: Plan
+    query: Query
+    sinks: tuple[str, ...] = ()
+
+    def scans(self) -> list[Scan]:
+        """The tables that it reads, each way of reading once."""
+        found = [leaf for root in self.current.roots for leaf in leaves(root)]
+        return list(dict.fromkeys(leaf for leaf in found if isinstance(leaf, Scan)))
+
+
+@dataclass(slots=True)
+class Output:
+    """The changes of one relation: those not claimed yet, and the sum of all."""
+
+    shape: Shape
+    pending: list[Change] = field(default_factory=list)
+    total: Counter[tuple[str, ...]] = field(default_factory=Counter)
+
+    def take(self, rows: pa.Table) -> None:
+        diffs = rows[DIFF].to_pylist() if DIFF in rows.column_names else [1] * rows.num_rows
+        columns = [cells.shown_column(rows[name], type_) for name, type_ in self.shape]
+        for diff, row in zip(diffs, zip(*columns, strict=True) if columns else [()] * len(diffs), strict=True):
+            self.pending.append(Change(diff, row))
+            self.total[row] += diff
+
+
+class Jobs:
+    """All that runs in one session."""
+
+    def __init__(self, session: Session, feed: Feed, watch: Watch) -> None:
+        self.session = session
+        self.running: list[Running] = []
+        self.outputs: dict[str, Output] = {}
+        self._feed = feed
+        self._watch = watch
+        session.watch = watch
+
+    def start(self, text: str, plan: Callable[[], Plan], relation: str = "", sinks: Sequence[str] = ()) -> Running:
+        """Run a query; `relation` is how a claim calls its rows, `sinks` what it writes."""
+        name = f"case-{len(self.running) + 1}"
+        current = plan()
+        job = Running(relation or name, text, plan, current, self.session.query(current, text, name), tuple(sinks))
+        self.running.append(job)
+        if not sinks:
+            self.outputs[job.name] = Output([(c.name, c.type) for c in current.schema])
+        for sink in sinks:
+            columns = [(c.name, c.type) for c in self.session.describe(sink)
+                       if c.kind == "physical"]
+            self.outputs.setdefault(sink, Output(columns))
+        return job
+
+    def settle(self) -> None:
+        """Run everything until nothing moves; then the epoch is committed and the changes are here."""
+        worked = True
+        while worked:
+            worked = False
+            for number, job in enumerate(self.running):
+                self._watch.job = str(number)
+                worked |= self._turns(job)
+                job.query.commit()
+                worked |= self._collect(job)
+
+    def _turns(self, job: Running) -> bool:
+        worked = job.query.turn()
+        while job.query.turn():
+            worked = True
+        clock = SystemClock()
+        until = clock.monotonic_s() + PATIENCE_S
+        while (missing := self._missing(job)) > 0:
+            worked |= job.query.turn()
+            if clock.monotonic_s() > until:
+                raise InternalError(f"{missing} rows did not arrive within {PATIENCE_S:g} s")
+        return worked
+
+    def _missing(self, job: Running) -> int:
+        awaited = [self._feed.awaited(scan.name) for scan in job.scans()]
+        if all(count is None for count in awaited):
+            return 0
+        return sum(count or 0 for count in awaited) - job.query.statistics().rows_in
+
+    def _collect(self, job: Running) -> bool:
+        tables = {job.name: job.query.taken()} if not job.sinks else {
+            sink: self.session.memory(sink).take() for sink in job.sinks}
+        for name, batches in tables.items():
+            for rows in batches:
+                self.outputs[name].take(rows)
+        return any(tables.values())
+
+    def restart(self) -> None:
+        """Close all as it is committed, and take it up again as a new process would."""
+        self.session.sides = SideTables()
+        for job in self.running:
+            job.query.close()
+        for number, job in enumerate(self.running):
+            job.current = job.plan()
+            job.query = self.session.query(job.current, job.text, f"case-{number + 1}")
+
+    def close(self) -> None:
+        for job in self.running:
+            job.query.close()
+
+
+def net(changes: Iterable[Change]) -> list[Change]:
+    """What is left of changes when those that undo each other are taken out."""
+    sums: Counter[tuple[str, ...]] = Counter()
+    for change in changes:
+        sums[change.cells] += change.diff
+    return [Change(1 if count > 0 else -1, row) for row, count in sums.items() for _ in range(abs(count))]
