@@ -196,9 +196,9 @@ def explain(
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: Sequence[str]) -> int:
     """Run `.stream` test files; see `streamsql test --help`."""
-    from streamsql import testing
+    from streamsql.testing import main as harness  # loaded for this command only
 
-    return testing.main(list(arguments))
+    return harness(list(arguments))
 
 
 def _refuse_options(ctx: click.Context, command: str) -> None:

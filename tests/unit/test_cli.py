@@ -235,7 +235,6 @@ def test_test_hands_everything_to_the_harness(arguments: list[str], monkeypatch:
 
     setattr(harness, "main", main)  # noqa: B010
     monkeypatch.setitem(sys.modules, "streamsql.testing", harness)
-    monkeypatch.setitem(vars(streamsql), "testing", harness)
     assert call("test", *arguments).exit_code == 1
     assert asked == [arguments]
 
