@@ -326,8 +326,8 @@ def _call(binder: Binder, tree: exp.Expr) -> Typed:
     return apply(function, arguments, span_of(tree), [span_of(t) for t in tree.expressions], binder.zone)
 
 
-_LAZY = ("IF", "COALESCE")
-"""Functions that evaluate an argument only where it is needed."""
+_LAZY = ("IF", "IFNULL", "COALESCE")
+"""Functions of whose arguments some may not be evaluated, or not until a row is there."""
 
 
 def _argument(binder: Binder, tree: exp.Expr) -> Typed:

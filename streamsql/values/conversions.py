@@ -105,6 +105,13 @@ def _float_to_decimal(sql: str, source: DataType, target: DataType, context: Con
                f"d{context.depth}")
 
 
+def _to_float(sql: str, source: DataType, target: DataType, context: Context) -> str:
+    """What is too large for a FLOAT is infinite."""
+    if source.root == "DOUBLE" and target.root == "FLOAT":
+        return macros.call("f_double_to_float", sql)
+    return as_duck(sql, source, target, context)
+
+
 def _boolean_to_number(sql: str, source: DataType, target: DataType, context: Context) -> str:
     return f"CAST(CAST({sql} AS INTEGER) AS {target.duck_type()})"
 
@@ -246,7 +253,8 @@ def _row_text(sql: str, source: DataType, context: Context) -> str:
     def body(r: str) -> str:
         fields = (_shown(f"struct_extract({r}, {text_literal(n)})", t, context)
                   for n, t in zip(source.names, source.children))
-        return f"CASE WHEN {r} IS NOT NULL THEN '(' || {' || '', '' || '.join(fields)} || ')' END"
+        listed = " || ', ' || ".join(fields)
+        return f"CASE WHEN {r} IS NOT NULL THEN '(' || {listed} || ')' END"
     return let(sql, body, f"r{context.depth}")
 
 
@@ -410,7 +418,7 @@ def _table() -> dict[tuple[str, str], Conversion]:
     for source in ("integer", "decimal", "approximate"):
         found[source, "boolean"] = Conversion(_number_to_boolean)
         found["boolean", source] = Conversion(_boolean_to_number)
-        found[source, "approximate"] = Conversion(as_duck)
+        found[source, "approximate"] = Conversion(_to_float)
     for source in _TEXTS:
         found[source, "string"] = Conversion(_to_text)
     for source in ("integer", "decimal", "date"):

@@ -40,8 +40,8 @@ def number(tree: exp.Expr, *, negative: bool = False) -> Typed:
         value = float(text)
         if value in (float("inf"), float("-inf")):
             raise _out_of_range(tree)
-        value = -value if negative else value
-        return _constant(f"CAST('{sign}{text}' AS DOUBLE)", DOUBLE, value or 0.0)
+        value = -value if negative and value else value  # Flink's -0e0 is 0
+        return _constant(f"CAST('{value!r}' AS DOUBLE)", DOUBLE, value)
     if "." in text:
         digits = text.replace(".", "")
         if int(digits) > _MOST:

@@ -104,13 +104,10 @@ _MACROS: dict[str, tuple[str, str]] = {
                           "ELSE CAST(trunc(x) AS BIGINT) END"),
     "f_cut_units": ("n, d", "(n // d) * d"),
     "f_round_units": ("n, d", "f_ratio(n, d) * d"),
-    "f_round_float": ("x, s", "CASE WHEN isnan(x) OR isinf(x) THEN error('cannot round ' || x) "
-                      "WHEN s IS NULL THEN NULL WHEN s BETWEEN 0 AND 15 AND abs(x) < 1e15 THEN "
-                      "CAST(round(TRY_CAST(CAST(x AS VARCHAR) AS DECIMAL(38,20)), s) AS DOUBLE) "
-                      "ELSE round(CAST(x AS DOUBLE), s) END"),
-    "f_cut_float": ("x, s", "CASE WHEN isnan(x) OR isinf(x) THEN error('cannot truncate ' || x) "
-                    "WHEN s IS NULL THEN NULL ELSE "
-                    "CAST(f_decimal_round(CAST(x AS VARCHAR), s, true) AS DOUBLE) END"),
+    "f_finite": ("x", "CASE WHEN isnan(x) OR isinf(x) THEN error('cannot round ' || x) ELSE x END"),
+    "f_double_to_float": ("x", "CASE WHEN abs(x) > 3.4028235677973366e38 AND NOT isnan(x) THEN "
+                          "CASE WHEN x > 0 THEN CAST('Infinity' AS FLOAT) ELSE CAST('-Infinity' AS FLOAT) END "
+                          "ELSE CAST(x AS FLOAT) END"),
     "f_rand": ("s", "(hash(s) % 1000003) / CAST(1000003 AS DOUBLE)"),
     "f_index": ("i", "CASE WHEN i >= 1 THEN i END"),
     "f_counts": ("k", "map_from_entries(list_transform(list_distinct(k), lambda e: "

@@ -64,7 +64,7 @@ def _rounded(*, cut: bool) -> Callable[[Arguments], str]:
             return _rounded_integer(args, cut)
         if kind.root == "DECIMAL":
             return _rounded_decimal(args, cut)
-        return _rounded_float(value, kind, count, cut)
+        return _rounded_float(value, kind, _digits(args), count, cut)
     return body
 
 
@@ -100,10 +100,15 @@ def _rounded_decimal(args: Arguments, cut: bool) -> str:
     return f"TRY_CAST({units} AS {type_.duck_type()})"
 
 
-def _rounded_float(value: str, kind: DataType, count: str, cut: bool) -> str:
-    name = "f_cut_float" if cut else "f_round_float"
-    exact = macros.call(name, value, f"CAST({count} AS INTEGER)")
-    return f"CAST({exact} AS {kind.root})"
+def _rounded_float(value: str, kind: DataType, digits: int | None, count: str, cut: bool) -> str:
+    """By the digits that are shown, as Java's BigDecimal does: 1.005 to two digits is 1.01."""
+    def body(x: str) -> str:
+        slow = f"CAST(f_decimal_round(CAST({x} AS VARCHAR), CAST({count} AS INTEGER), {str(cut).lower()}) AS DOUBLE)"
+        if digits is None or cut or not 0 <= digits <= 15:
+            return slow
+        shown = f"TRY_CAST(CAST({x} AS VARCHAR) AS DECIMAL(38,20))"
+        return f"CASE WHEN abs({x}) < 1e15 THEN CAST(round({shown}, {digits}) AS DOUBLE) ELSE {slow} END"
+    return f"CAST({let(macros.call('f_finite', value), body, 'rounded')} AS {kind.root})"
 
 
 def _modulo_type(args: Arguments) -> DataType:
