@@ -39,7 +39,7 @@ DOORS = {
     "prompt_toolkit": ("shell/*",),
     "pygments": ("shell/*",),
     "rich": ("shell/*", "cli.py"),
-    "click": ("cli.py", "testing/command.py"),  # the two command lines: `streamsql`, `streamsql test`
+    "click": ("cli.py",),
     "regex": ("values/java_regex.py",),
     "pyarrow": ("*",),
     "numpy": ("*",),
