@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from streamsql.core.connector import MetadataColumn, TableSpec
 from streamsql.core.node import Node
@@ -14,7 +15,7 @@ from streamsql.operators.insert import Encoded, Insert, NotNull
 from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Table, TableColumn
 from streamsql.planner.options import FormatUse, TableOptions, table_options
-from streamsql.planner.query import QueryPlanner
+from streamsql.planner.query import QueryPlanner, refuse_emission
 from streamsql.planner.scans import Extra, finished, given_options
 from streamsql.planner.scope import Field
 from streamsql.sql import span_of
@@ -31,6 +32,9 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
     table = catalog.find(statement.table)
     if not isinstance(table, Table):
         raise BindError(f'"{table.name}" is a view', statement.table.span, hint="INSERT INTO takes a table.")
+    refuse_emission(statement.emit, statement.span)
+    if statement.options:
+        table = replace(table, options={**table.options, **{o.key: o.value for o in statement.options}})
     targets = _targets(statement, table)
     relation = QueryPlanner(catalog, settings, statement.source).plan(statement.query)
     if len(relation.fields) != len(targets):

@@ -11,7 +11,7 @@ from streamsql.errors import BindError, PlanError, SQLError
 from streamsql.planner.catalog import Catalog, Table, View
 from streamsql.planner.explain import explained
 from streamsql.planner.inserts import plan_insert
-from streamsql.planner.query import QueryPlanner
+from streamsql.planner.query import QueryPlanner, refuse_emission
 from streamsql.planner.scans import Extra, finished
 from streamsql.planner.tables import define_table
 from streamsql.sql.statements import (
@@ -114,12 +114,7 @@ class Planner:
     def select(self, statement: Select) -> Plan:
         """A query whose rows are wanted."""
         try:
-            if statement.emit in ("changes", "every"):
-                raise PlanError(
-                    f"EMIT {statement.emit.upper()} is not built",
-                    statement.span,
-                    hint="A window aggregate emits once, when its window closes: EMIT FINAL.",
-                )
+            refuse_emission(statement.emit, statement.span)
             relation = QueryPlanner(self.catalog, self.settings, statement.source).plan(statement.query)
             node = finished(relation.node, self.extra)
         except SQLError as error:

@@ -14,7 +14,7 @@ from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema, TimeAttribute, quote
 from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
-from streamsql.errors import BindError, PlanError, Source, SQLError, SQLTypeError
+from streamsql.errors import BindError, PlanError, Source, Span, SQLError, SQLTypeError
 from streamsql.operators.project import Project
 from streamsql.operators.union import Union
 from streamsql.planner.catalog import Catalog
@@ -248,6 +248,16 @@ def _coerced(field: Field, kind: DataType, keep: TimeAttribute) -> Typed:
     if value.type.as_nullable() == kind.as_nullable():
         return replace(value, type=kind, time=keep)
     return cast(value, kind, implicit=True)
+
+
+def refuse_emission(emit: str, span: Span) -> None:
+    """EMIT FINAL says what a window aggregate does anyway; the other policies are refused."""
+    if emit in ("changes", "every"):
+        raise PlanError(
+            f"EMIT {emit.upper()} is not built",
+            span,
+            hint="A window aggregate emits once, when its window closes: EMIT FINAL.",
+        )
 
 
 def filtered(source: Relation, condition: Typed) -> Relation:

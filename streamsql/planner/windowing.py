@@ -11,6 +11,7 @@ from streamsql.errors import BindError, PlanError, SQLTypeError
 from streamsql.operators import window_aggregate as operators
 from streamsql.operators.window import window_assign
 from streamsql.operators.window_aggregate import Bound
+from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Scope, Window
 from streamsql.planner.selects import AggregateScope, SelectScope
 from streamsql.sql import WindowTable, exp, interval_type, interval_value, span_of
@@ -35,6 +36,13 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
             f'the time column "{field.name}" of {function} is {field.type}',
             span_of(tree.args["time"]),
             hint="A window needs a TIMESTAMP(3) or TIMESTAMP_LTZ(3) column with a WATERMARK.",
+        )
+    if not field.time and not constant(relation.node):
+        raise SQLTypeError(
+            f'the time column "{field.name}" of {function} has no watermark',
+            span_of(tree.args["time"]),
+            hint=f"Declare WATERMARK FOR {field.name} AS {field.name} - INTERVAL '5' SECOND in its table; "
+            "a computed or aggregated timestamp is no time attribute.",
         )
     if field.time == "proctime":
         raise PlanError(
