@@ -153,7 +153,7 @@ def _time_us(fields: Fields) -> int | None:
     return ((hour * 60 + minute) * 60 + second) * 1_000_000 + nanos // 1000
 
 
-_SQL_TIMESTAMP = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2}) +(-?\d+):(-?\d+):(-?\d+)(?:\.(\d{1,9}))?", re.ASCII)
+_SQL_TIMESTAMP = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2}) ([+-]?\d+):([+-]?\d+):([+-]?\d+)(?:\.(\d{1,9}))?", re.ASCII)
 _SQL_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
 
 
@@ -304,7 +304,7 @@ _NATIVE = {("y", 4): ("%Y", 4), ("M", 2): ("%m", 2), ("d", 2): ("%d", 2), ("H", 
 def native_form(pattern: str, simple: bool) -> tuple[str, int] | None:
     """The strptime text and the bytes of a pattern whose fields all have fixed digits, else None.
 
-    A text of that many bytes that begins with a digit and that strptime reads means the same to Java.
+    A text of that many bytes that is plain (`f_is_plain`) and that strptime reads means the same to Java.
     """
     form, length, seen = "", 0, set()
     for piece in pieces(pattern, simple):

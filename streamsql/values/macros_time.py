@@ -9,9 +9,10 @@ _MACROS: tuple[tuple[str, str], ...] = (
      "CASE WHEN CAST(b AS TIME) < CAST(a AS TIME) AND CAST(CAST(a AS DATE) + to_months(CAST("
      "datesub('month', CAST(a AS DATE), CAST(b AS DATE)) AS INTEGER)) AS DATE) = CAST(b AS DATE) "
      "THEN 1 ELSE 0 END END"),
-    ("f_starts_plain(x)", "x >= '0' AND x < ':'"),
+    # strptime skips blanks, Java does not
+    ("f_is_plain(x)", "x >= '0' AND x < ':' AND NOT ends_with(x, ' ') AND NOT contains(x, '  ')"),
     ("f_sql_timestamp(x)",
-     "COALESCE(CASE WHEN f_starts_plain(x) THEN CASE strlen(x) "
+     "COALESCE(CASE WHEN f_is_plain(x) THEN CASE strlen(x) "
      "WHEN 19 THEN try_strptime(x, '%Y-%m-%d %H:%M:%S') WHEN 23 THEN try_strptime(x, '%Y-%m-%d %H:%M:%S.%g') "
      "WHEN 10 THEN try_strptime(x, '%Y-%m-%d') END END, f_floor_ms(make_timestamp(f_parse_time(x))))"),
     ("f_floor_ms(t)", "date_trunc('millisecond', t)"),
@@ -30,7 +31,7 @@ _MACROS: tuple[tuple[str, str], ...] = (
 
 def _ordered() -> list[tuple[str, str]]:
     """Macros after those that they call."""
-    order = ["f_is_utc", "f_starts_plain", "f_floor_ms", "f_epoch_ms"]
+    order = ["f_is_utc", "f_is_plain", "f_floor_ms", "f_epoch_ms"]
     return sorted(_MACROS, key=lambda m: [*order, m[0].split("(")[0]].index(m[0].split("(")[0]))
 
 

@@ -73,11 +73,17 @@ def _strings(args: Arguments) -> DataType:
 
 
 def _join(args: Arguments) -> str:
-    if len(args) == 2:
-        return f"CASE WHEN {args[1].sql} IS NOT NULL THEN array_to_string({args[0].sql}, {args[1].sql}) END"
-    filled = f"list_transform({args[0].sql}, lambda e: COALESCE(e, {args[2].sql}))"
-    return (f"CASE WHEN {args[1].sql} IS NOT NULL AND {args[2].sql} IS NOT NULL "
-            f"THEN array_to_string({filled}, {args[1].sql}) END")
+    """array_to_string takes a constant delimiter only."""
+    def body(names: list[str]) -> str:
+        list_, delimiter, *rest = names
+        texts = f"list_transform({list_}, lambda e: COALESCE(e, {rest[0]}))" if rest else list_
+        given = " AND ".join(f"{n} IS NOT NULL" for n in [delimiter, *rest])
+        if args[1].is_literal:
+            return f"CASE WHEN {given} THEN array_to_string({texts}, {delimiter}) END"
+        known = f"list_filter({texts}, lambda e: e IS NOT NULL)"
+        return (f"CASE WHEN {given} THEN substring(list_reduce({known}, lambda a, b: a || {delimiter} || b, ''), "
+                f"length({delimiter}) + 1) END")
+    return let_all([a.sql for a in args], body)
 
 
 def _slice(args: Arguments) -> str:

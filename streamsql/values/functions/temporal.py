@@ -122,7 +122,7 @@ def _native(text: str, pattern: str, simple: bool) -> str | None:
     if native is None:
         return None
     form, length = native
-    return (f"CASE WHEN strlen({text}) = {length} AND f_starts_plain({text}) "
+    return (f"CASE WHEN strlen({text}) = {length} AND f_is_plain({text}) "
             f"THEN try_strptime({text}, {text_literal(form)}) END")
 
 
@@ -158,7 +158,7 @@ def _unix_timestamp(args: Arguments) -> str:
 
 def _to_date(args: Arguments) -> str:
     def default(x: str) -> str:
-        native = f"CASE WHEN strlen({x}) = 10 AND f_starts_plain({x}) THEN try_strptime({x}, '%Y-%m-%d') END"
+        native = f"CASE WHEN strlen({x}) = 10 AND f_is_plain({x}) THEN try_strptime({x}, '%Y-%m-%d') END"
         return f"COALESCE(CAST({native} AS DATE), f_to_date({x}))"
 
     if len(args) == 1:
