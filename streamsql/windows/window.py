@@ -19,6 +19,7 @@ NEVER_US = -(2**62)
 """Earlier than every bound; adding a window's size to it does not overflow."""
 ALWAYS_US = 2**62
 """Later than every bound."""
+_YEAR_1_US = -62_135_596_800_000_000
 START, END, TIME = "window_start", "window_end", "window_time"
 
 
@@ -98,11 +99,11 @@ def closed_until_us(watermark: str, zone: str) -> str:
     """
     if is_utc(zone):
         return f"({watermark} + {MILLISECOND_US})"
+    watermark = f"greatest({watermark}, {_YEAR_1_US})"  # zones have no earlier times
     local = local_us(f"make_timestamptz({watermark})", zone)
     until = f"({local} + {MILLISECOND_US})"
     repeated = f"{closing_us(until, zone)} > {watermark}"
-    return (f"CASE WHEN {watermark} < {NEVER_US} THEN {NEVER_US} WHEN {repeated} "
-            f"THEN {floored(local, HOUR_US, 0)} ELSE {until} END")
+    return f"CASE WHEN {repeated} THEN {floored(local, HOUR_US, 0)} ELSE {until} END"
 
 
 def time_us(end: str, zone: str) -> str:
