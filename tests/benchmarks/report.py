@@ -1,0 +1,56 @@
+"""The results as Markdown: on the terminal, and between the marks in docs/performance.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.benchmarks.stages import STAGES
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+BEGIN, END = "<!-- begin: written by `python -m tests.benchmarks --write` -->", "<!-- end -->"
+_PACKAGES = ("duckdb", "pyarrow", "confluent-kafka", "sqlglot", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One benchmark's medians. cpu_s and stages_s: CPU seconds a million rows."""
+
+    name: str
+    rate: float
+    ratio: float
+    target: float
+    cpu_s: float
+    stages_s: dict[str, float]
+
+
+def machine() -> str:
+    """What ran, in one line."""
+    versions = ", ".join(f"{p} {version(p)}" for p in _PACKAGES)
+    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}"
+
+
+def table(limit_rate: float, lines: Sequence[Line]) -> str:
+    """Rates, ratios, and where the CPU time of a million rows goes."""
+    stages = [*STAGES, "other"]
+    out = [f"| query | rows/s | ratio | target | CPU s/M | {' | '.join(stages)} |",
+           "|---|---|---|---|---|" + "---|" * len(stages),
+           f"| the client alone: consume and drop | {limit_rate / 1000:.0f} k | 1.00 | | |{' |' * len(stages)}"]
+    for line in lines:
+        spent = [line.stages_s.get(s, 0.0) for s in STAGES]
+        other = max(0.0, line.cpu_s - sum(spent))
+        shares = [f"{100 * s / line.cpu_s:.0f} %" for s in (*spent, other)]
+        out.append(f"| {line.name} | {line.rate / 1000:.0f} k | {line.ratio:.2f} | {line.target:.2f} "
+                   f"| {line.cpu_s:.2f} | {' | '.join(shares)} |")
+    return "\n".join(out)
+
+
+def write(text: str) -> None:
+    """Put `text` between the marks of the page."""
+    page = PAGE.read_text()
+    head, tail = page.split(BEGIN)[0], page.split(END)[1]
+    PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
