@@ -13,6 +13,7 @@ from streamsql.core.clock import ManualClock
 from streamsql.core.options import duration_ms
 from streamsql.core.types import STRING, DataType
 from streamsql.errors import Source, StreamSQLError, UsageError
+from streamsql.operators.scan import Scan
 from streamsql.session import Result, Session
 from streamsql.sql import parse, split
 from streamsql.sql import statements as st
@@ -61,11 +62,15 @@ class Execution:
         self._inserts: list[st.Insert] = []
         self._fed: set[str] = set()
         self._sides: dict[str, list[tuple[str, ...]]] = {}
+        self.prepare()
 
     def make_feed(self) -> Feed:
         return MemoryFeed(self.case, self.session)
 
-    def on_scan(self, scan: object, rows: pa.Table) -> None:
+    def prepare(self) -> None:
+        """Called once, before anything runs."""
+
+    def on_scan(self, job: str, scan: Scan, rows: pa.Table) -> None:
         """Rows that a table has let in; nobody asks here."""
 
     def run(self) -> Outcome:
@@ -355,7 +360,7 @@ class Execution:
         self._open()
         match step.verb:
             case "end":
-                for name in step.words or self._unended():
+                for name in step.words or self.unended():
                     self.feed.end(name)
             case "restart":
                 self.jobs.settle()
@@ -369,7 +374,7 @@ class Execution:
                 self._watermark(step)
         self.jobs.settle()
 
-    def _unended(self) -> list[str]:
+    def unended(self) -> list[str]:
         """Every table in memory that nothing writes into and that has not ended."""
         written = {sink for job in self.jobs.running for sink in job.sinks}
         read = dict.fromkeys([s.name for job in self.jobs.running for s in job.scans()] + sorted(self._fed))

@@ -7,6 +7,7 @@ from pathlib import Path
 from streamsql.testing.case import Case, parse, read
 from streamsql.testing.execution import Execution, Outcome
 from streamsql.testing.mode import Mode
+from streamsql.testing.oracle import OracleExecution
 
 
 def execute(case: Path | str | Case, mode: Mode = Mode.PLAIN, *, servers: str = "mock://cases") -> Outcome:
@@ -18,7 +19,8 @@ def execute(case: Path | str | Case, mode: Mode = Mode.PLAIN, *, servers: str = 
         case = read(case)
     elif isinstance(case, str):
         case = parse(case)
-    return Execution(case, mode).run()
+    kind = OracleExecution if mode is Mode.ORACLE else Execution
+    return kind(case, mode).run()
 
 
 def run(case: Path | str | Case, mode: Mode = Mode.PLAIN, *, servers: str = "mock://cases") -> None:

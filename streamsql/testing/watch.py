@@ -20,7 +20,8 @@ from streamsql.operators.scan import Scan
 Rows = Counter[str]
 """How often each row is there, by its text."""
 
-OnScan = Callable[[Scan, pa.Table], None]
+OnScan = Callable[[str, Scan, pa.Table], None]
+"""(job, table, rows)"""
 
 
 class Watch:
@@ -41,7 +42,7 @@ class Watch:
     def scanned(self, reader: tuple[str, int], node: Scan, rows: pa.Table) -> None:
         """A consumer got a batch of a table; the first one to do so speaks for all."""
         if self._on_scan is not None and self._readers.setdefault((self.job, node), reader) == reader:
-            self._on_scan(node, rows)
+            self._on_scan(self.job, node, rows)
 
 
 class Watched(Operator):

@@ -1,0 +1,101 @@
+"""Oracle: law 3. What DuckDB answers over all rows at once must be the sum of the changes.
+
+The plan of a job says what it means over all input (`Node.relation`); the rows are those that its
+tables have let in, less those that were late. So the input is ended first, that every window is
+closed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from streamsql.core.batch import DIFF, SEQ, SEQ_SHIFT
+from streamsql.core.node import Node
+from streamsql.core.schema import quote
+from streamsql.engine.changes import applied
+from streamsql.operators.scan import Scan
+from streamsql.planner.relational import leaves
+from streamsql.state.database import Database
+from streamsql.testing import cells
+from streamsql.testing.execution import Execution
+from streamsql.testing.jobs import Shape
+from streamsql.values.macros import SETUP, set_clock
+from streamsql.values.udfs import register
+
+
+class OracleExecution(Execution):
+    """A run that keeps the rows of its tables and asks DuckDB at the end."""
+
+    def prepare(self) -> None:
+        self._seen: dict[tuple[str, Scan], list[pa.Table]] = {}
+
+    def on_scan(self, job: str, scan: Scan, rows: pa.Table) -> None:
+        self._seen.setdefault((job, scan), []).append(rows)
+
+    def finish(self) -> None:
+        super().finish()
+        for name in self.unended():
+            self.feed.end(name)
+        self.jobs.settle()
+        for number, job in enumerate(self.jobs.running):
+            for root, name in zip(job.current.roots, job.sinks or (job.name,), strict=True):
+                self._check(str(number), root, name)
+
+    def _check(self, number: str, root: Node, name: str) -> None:
+        output = self.jobs.outputs[name]
+        expected = Counter(self._answer(number, root, output.shape))
+        actual = Counter({row: count for row, count in output.total.items() if count})
+        if expected != actual:
+            self.fail(len(self.case.lines) - 1, f'the sum of the changes of "{name}" is not what DuckDB answers',
+                      [" | ".join(r) for r in sorted(expected.elements())],
+                      [f"{count} × {' | '.join(r)}" if count != 1 else " | ".join(r)
+                       for r, count in sorted(actual.items())])
+
+    def _answer(self, number: str, root: Node, shape: Shape) -> list[tuple[str, ...]]:
+        database = Database()
+        try:
+            register(database)
+            for statement in SETUP:
+                database.everywhere(statement)
+            set_clock(database.everywhere, self.clock.now_us())
+            names: dict[Node, str] = {}
+            for index, leaf in enumerate(dict.fromkeys(leaves(root))):
+                if isinstance(leaf, Scan):
+                    given = database.over(f"leaf{index}", leaf.schema.arrow())
+                    given.set(self._rows(number, leaf))
+                    names[leaf] = quote(given.name)
+            found = database.query(composed(root, names))
+            columns = [cells.shown_column(found[name], type_) for name, type_ in shape]
+            return list(zip(*columns, strict=True)) if columns else [()] * found.num_rows
+        finally:
+            database.close()
+
+    def _rows(self, number: str, leaf: Scan) -> pa.Table:
+        """All rows that the table let in, changes applied, without those that were too late for all."""
+        late = self.session.sides.rows(leaf.name, "$late")
+        gone = {(p << SEQ_SHIFT) | o for p, o in zip(late["partition"].to_pylist(), late["offset"].to_pylist(),
+                                                    strict=True)}
+        shape = leaf.schema.arrow()
+        kept = []
+        for rows in self._seen.get((number, leaf), []):
+            keep = pa.array([seq not in gone for seq in rows[SEQ].to_pylist()], pa.bool_())
+            kept.append(rows.filter(keep))
+        if leaf.append_only:
+            return pa.concat_tables([rows.select(shape.names) for rows in kept]).cast(shape) if kept \
+                else shape.empty_table()
+        return applied([rows.select([*shape.names, DIFF]) for rows in kept], shape)
+
+
+def composed(node: Node, names: Mapping[Node, str]) -> str:
+    """The whole tree as one SELECT over its tables, which are known as `names`."""
+    if node in names:
+        return node.relation((names[node],))
+    if not node.inputs:
+        return node.relation(())
+    inputs = [quote(f"$in{n}") for n in range(len(node.inputs))]
+    named = ", ".join(f"{name} AS ({composed(i, names)})" for name, i in zip(inputs, node.inputs, strict=True))
+    relation = node.relation(inputs)
+    return f"WITH {named} SELECT * FROM ({relation})"
