@@ -1,7 +1,8 @@
-"""The pages of docs/ and the README: what they show runs, what they link to is there, and no page is long."""
+"""The pages of docs/, the README and the examples: what they show runs, what they link to is there."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from streamsql.testing import run
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+EXAMPLES = sorted((ROOT / "examples").glob("*.sql"))
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 ASSUMED = {
@@ -48,12 +50,34 @@ def test_the_cases_of_a_page_pass(page: Path, case: str) -> None:
     run(case)
 
 
+def printed(script: Path, output: str = "table") -> str:
+    """What `streamsql run` prints for a script that ends well."""
+    done = subprocess.run([sys.executable, "-m", "streamsql", "run", "--output", output, str(script)],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_readme_prints_what_it_says(tmp_path: Path) -> None:
     script = tmp_path / "clicks.sql"
     script.write_text(fences(README, "sql")[0])
-    done = subprocess.run([sys.executable, "-m", "streamsql", "run", str(script)], capture_output=True,
-                          text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, fences(README, "")[1])
+    assert printed(script) == fences(README, "")[1]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.name)
+def test_an_example_can_be_planned(example: Path) -> None:
+    with streamsql.connect() as session:
+        assert [str(error) for error in session.check(example.read_text(), origin=example.name)] == []
+
+
+def test_the_dead_letters_are_what_the_averages_lack() -> None:
+    rows = [json.loads(line) for line in printed(ROOT / "examples" / "dead_letters.sql", "json").splitlines()]
+    assert [row["celsius"] for row in rows if "celsius" in row] == [22.0, 11.0]
+    assert {row["offset"]: row["reason"] for row in rows if "offset" in row} == {
+        1: 'column "celsius" of type DOUBLE cannot hold "warm"',
+        3: "the record is not JSON: sensor=cellar celsius=11",
+        5: "late for every window",
+    }
 
 
 def test_the_python_of_the_readme_prints_what_it_says() -> None:
