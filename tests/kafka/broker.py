@@ -43,6 +43,8 @@ SETTINGS = {
     "broker.session.timeout.ms": "1500",
     "group.initial.rebalance.delay.ms": "0",
     "auto.create.topics.enable": "false",
+    # Tests write records of long ago, which the retention would delete half a minute after the start.
+    "log.retention.ms": "-1",
     "log.cleaner.dedupe.buffer.size": "4194304",
     "sasl.enabled.mechanisms": "PLAIN",
     "listener.name.login.plain.sasl.jaas.config":
