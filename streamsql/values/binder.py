@@ -17,7 +17,7 @@ from streamsql.core.schema import text_literal
 from streamsql.core.types import BOOLEAN, MAX_LENGTH, STRING, DataType
 from streamsql.errors import BindError, Span, SQLTypeError, did_you_mean
 from streamsql.sql import data_type, exp, span_of
-from streamsql.values import arithmetic, comparison, constructors, literals, patterns
+from streamsql.values import arithmetic, comparison, constructors, literals, patterns, periods
 from streamsql.values.casts import cast, castable, implicitly_castable, session_zone
 from streamsql.values.functions import lookup, names
 from streamsql.values.promotion import common_type
@@ -169,12 +169,11 @@ def _negated(binder: Binder, tree: exp.Expr) -> Typed:
 def _concatenated(binder: Binder, tree: exp.Expr) -> Typed:
     """`a || b`: lengths add up; CHAR of two CHARs."""
     left, right = binder.typed(tree.this), binder.typed(tree.expression)
-    for fixed, varying in (("CHAR", "VARCHAR"), ("BINARY", "VARBINARY")):
-        roots = {left.type.root, right.type.root}
-        if roots <= {fixed, varying}:
-            length = min(left.type.precision + right.type.precision, MAX_LENGTH)
-            type_ = DataType(fixed if roots == {fixed} else varying, precision=length)
-            return _of(f"({left.sql} || {right.sql})", type_, left, right)
+    roots = {left.type.root, right.type.root}
+    if roots <= {"CHAR", "VARCHAR"}:
+        length = min(left.type.precision + right.type.precision, MAX_LENGTH)
+        type_ = DataType("CHAR" if roots == {"CHAR"} else "VARCHAR", precision=length)
+        return _of(f"({left.sql} || {right.sql})", type_, left, right)
     raise SQLTypeError(
         f"cannot apply || to {left.type.as_nullable()} and {right.type.as_nullable()}", span_of(tree),
         hint="write CAST(… AS STRING)")
@@ -281,6 +280,25 @@ def _when(binder: Binder, operand: exp.Expr | None, tree: exp.Expr) -> Typed:
     return comparison.compare("=", value, wanted, span_of(tree), binder.zone)
 
 
+def _interval(binder: Binder, tree: exp.Expr) -> Typed:
+    """`INTERVAL '…' unit`, or the time between two moments: `(a - b) unit`."""
+    inner = tree.this
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if not isinstance(inner, exp.Sub):
+        return literals.interval(tree)
+    later, earlier = binder.typed(inner.this), binder.typed(inner.expression)
+    return periods.elapsed(later, earlier, tree.args["unit"].name, span_of(tree), binder.zone)
+
+
+def _overlaps(binder: Binder, tree: exp.Expr) -> Typed:
+    sides = [[binder.typed(t) for t in side.expressions] for side in (tree.this, tree.expression)]
+    if any(len(side) != 2 for side in sides):
+        raise SQLTypeError("OVERLAPS takes two periods", span_of(tree), hint="write (start, end) OVERLAPS (start, end)")
+    (a, b), (c, d) = sides
+    return periods.overlap((a, b), (c, d), span_of(tree), binder.zone)
+
+
 def _cast(*, safe: bool) -> Rule:
     def rule(binder: Binder, tree: exp.Expr) -> Typed:
         value = binder.bind(tree.this)
@@ -291,7 +309,7 @@ def _cast(*, safe: bool) -> Rule:
 def _bracket(binder: Binder, tree: exp.Expr) -> Typed:
     if len(tree.expressions) != 1:
         raise SQLTypeError("an element has one index", span_of(tree))
-    return constructors.item(binder.typed(tree.this), binder.bind(tree.expressions[0]), span_of(tree), binder.zone)
+    return constructors.item(binder.typed(tree.this), binder.typed(tree.expressions[0]), span_of(tree), binder.zone)
 
 
 def _dot(binder: Binder, tree: exp.Expr) -> Typed:
@@ -372,7 +390,7 @@ _RULES: dict[type[exp.Expr], Rule] = {
     exp.HexString: lambda _, tree: literals.binary(tree),
     exp.Boolean: lambda _, tree: literals.boolean(tree),
     exp.Null: lambda _, tree: literals.null(tree),
-    exp.Interval: lambda _, tree: literals.interval(tree),
+    exp.Interval: _interval, exp.Overlaps: _overlaps,
     exp.Introducer: lambda _, tree: literals.moment(tree),
     exp.Column: _column,
     exp.Paren: _paren,
@@ -387,4 +405,4 @@ _RULES: dict[type[exp.Expr], Rule] = {
     exp.Case: _case, exp.Cast: _cast(safe=False), exp.TryCast: _cast(safe=True),
     exp.Bracket: _bracket, exp.Dot: _dot, exp.Anonymous: _call,
 }
-_LEAVES = frozenset({exp.Literal, exp.HexString, exp.Boolean, exp.Null, exp.Interval, exp.Introducer, exp.Column})
+_LEAVES = frozenset({exp.Literal, exp.HexString, exp.Boolean, exp.Null, exp.Introducer, exp.Column})

@@ -113,17 +113,23 @@ def _date(text: str) -> Typed:
 
 
 def _time(clock: str, fraction: str) -> Typed:
-    at = datetime.time.fromisoformat(clock)
-    kept = fraction[:9].rstrip() if fraction else ""
+    at = _clock(clock)
+    kept = fraction[:9]
     return _constant(f"CAST('{at}{'.' + kept if kept else ''}' AS TIME)", time(len(kept)), str(at))
 
 
 def _timestamp(day: str, clock: str, fraction: str) -> Typed:
-    at = datetime.datetime.fromisoformat(f"{_padded(day)} {clock or '00:00:00'}")
+    at = datetime.datetime.combine(datetime.date.fromisoformat(_padded(day)),
+                                   _clock(clock or "0:0:0"))
     kept = fraction[:9]
     type_ = timestamp(len(kept))
     shown = f"{at:%Y-%m-%d %H:%M:%S}".rjust(19, "0") + (f".{kept}" if kept else "")
     return _constant(f"CAST('{shown}' AS {type_.duck_type()})", type_, shown)
+
+
+def _clock(text: str) -> datetime.time:
+    hour, minute, second = map(int, text.split(":"))
+    return datetime.time(hour, minute, second)
 
 
 def _padded(day: str) -> str:
@@ -132,7 +138,7 @@ def _padded(day: str) -> str:
 
 
 _DAY = r"(\d{1,4}-\d{1,2}-\d{1,2})"
-_CLOCK = r"(\d{2}:\d{2}:\d{2})(?:\.(\d*))?"
+_CLOCK = r"(\d{1,2}:\d{1,2}:\d{1,2})(?:\.(\d*))?"
 _MOMENTS: dict[str, tuple[str, Callable[..., Typed], str]] = {
     "DATE": (_DAY, _date, "2024-12-31"),
     "TIME": (_CLOCK, _time, "23:59:59"),

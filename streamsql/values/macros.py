@@ -84,12 +84,12 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_refuse": ("t, k", "CASE WHEN t IS NOT NULL THEN error('cannot cast \"' || t || '\" to ' || k) END"),
     **{f"f_neg_{root.lower()}": ("x", f"CASE WHEN x = {-2 ** (bits - 1)} THEN x ELSE -x END")
        for root, bits in _BITS.items()},
-    **{f"f_div_{root.lower()}": ("a, b", "CASE WHEN b = 0 THEN error('division by zero') "
+    **{f"f_div_{root.lower()}": ("a, b", "CASE WHEN b = 0 AND a IS NOT NULL THEN error('division by zero') "
                                  f"WHEN b = -1 THEN f_neg_{root.lower()}(a) ELSE a // b END")
        for root in INTEGERS},
-    "f_mod": ("a, b", "CASE WHEN b = 0 THEN error('division by zero') WHEN b = -1 THEN a * 0 ELSE a % b END"),
-    "f_nonzero": ("a", "CASE WHEN a = 0 THEN error('division by zero') ELSE a END"),
-    "f_ratio": ("n, d", "CASE WHEN d = 0 THEN error('division by zero') ELSE " + _RATIO + " END"),
+    "f_mod": ("a, b", "CASE WHEN b = 0 AND a IS NOT NULL THEN error('division by zero') "
+              "WHEN b = -1 THEN a * 0 ELSE a % b END"),
+    "f_ratio": ("n, d", "CASE WHEN d = 0 AND n IS NOT NULL THEN error('division by zero') ELSE " + _RATIO + " END"),
     # DuckDB holds NaN equal to itself and above all; Java's operators hold it in no order
     "f_eq": ("a, b", "(a = b) AND NOT isnan(a)"),
     "f_neq": ("a, b", "(a <> b) OR (isnan(a) AND b IS NOT NULL)"),

@@ -26,6 +26,7 @@ from streamsql.sql import exp, parse, span_of
 from streamsql.sql.statements import Select
 from streamsql.state.database import Database
 from streamsql.values.binder import Binder, common_type
+from streamsql.values.constructors import field
 from streamsql.values.macros import SETUP
 from streamsql.values.typed import Typed
 from streamsql.values.udfs import register
@@ -171,10 +172,16 @@ class _Rows:
     def column(self, tree: exp.Expr) -> Typed:
         assert isinstance(tree, exp.Column)
         names = [p.name for p in tree.parts]
-        found = self.columns.get(names[-1])
-        if found is None:
-            raise BindError(f'column "{names[-1]}" does not exist', span_of(tree))
-        return Typed(quote(names[-1]), found)
+        if len(names) > 1 and names[0] not in self.columns:
+            names = names[1:]
+        if names[0] not in self.columns:
+            raise BindError(f'column "{names[0]}" does not exist', span_of(tree))
+        if names[-1] == "*":
+            raise NotExpressible
+        value = Typed(quote(names[0]), self.columns[names[0]])
+        for name in names[1:]:
+            value = field(value, name, span_of(tree))
+        return value
 
     def call(self, tree: exp.Expr) -> Typed | None:
         if isinstance(tree, (exp.Subquery, exp.Exists, exp.Window, exp.Any, exp.All)) or tree.args.get("query"):

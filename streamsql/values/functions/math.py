@@ -86,7 +86,7 @@ def _rounded_decimal(args: Arguments, cut: bool) -> str:
     value, digits, type_ = args[0].sql, _digits(args), _rounded_type(args)
     if digits is None:
         rounded = f"f_decimal_round(CAST({value} AS VARCHAR), CAST({args[1].sql} AS INTEGER), {str(cut).lower()})"
-        return f"CAST({rounded} AS {type_.duck_type()})"
+        return f"TRY_CAST({rounded} AS {type_.duck_type()})"
     if digits >= args[0].type.scale:
         return value
     if digits >= 0 and not cut:
