@@ -63,6 +63,7 @@ def _outputs(case: Case, whole: bool) -> dict[str, list[list[Any]]]:
         while not query.finished:
             query.turn()
         if case.get("inserts"):
+            query.commit()
             return {name: _applied(session.memory(name).take(), types[name]) for name in types}
         return {"": _applied(query.taken(), [c.type for c in query.schema])}
 
