@@ -21,7 +21,7 @@ from streamsql.testing import cells
 from streamsql.testing.case import Block, Case, Claim, Input, Statement, Step, Verb
 from streamsql.testing.failure import Failure
 from streamsql.testing.feed import Feed, MemoryFeed
-from streamsql.testing.jobs import Change, Jobs, Shape, net
+from streamsql.testing.jobs import Change, Jobs, Shape, net, scans
 from streamsql.testing.mode import Mode
 from streamsql.testing.shuffle import shuffled
 from streamsql.testing.watch import Watch
@@ -48,10 +48,11 @@ class Outcome:
 class Execution:
     """Runs the steps of a case. `run` once."""
 
-    def __init__(self, case: Case, mode: Mode, *, seed: int = 0) -> None:
+    def __init__(self, case: Case, mode: Mode, *, seed: int = 0, servers: str = "mock://cases") -> None:
         self.case = case
         self.mode = mode
         self.seed = seed
+        self.servers = servers
         self.outcome = Outcome()
         self._folder = tempfile.TemporaryDirectory(prefix="streamsql-") if mode is Mode.RESTART else None
         self.clock = ManualClock(START_US)
@@ -211,8 +212,7 @@ class Execution:
         session = self.session
         query = session.query(plan, statement.text)
         try:
-            while query.turn():
-                pass
+            self.jobs.drained(query, plan)
             taken = query.taken()
         finally:
             query.close()
@@ -377,7 +377,7 @@ class Execution:
     def unended(self) -> list[str]:
         """Every table in memory that nothing writes into and that has not ended."""
         written = {sink for job in self.jobs.running for sink in job.sinks}
-        read = dict.fromkeys([s.name for job in self.jobs.running for s in job.scans()] + sorted(self._fed))
+        read = dict.fromkeys([s.name for job in self.jobs.running for s in scans(job.current)] + sorted(self._fed))
         return [name for name in read if name not in written]
 
     def _turn_clock(self, step: Verb) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ from streamsql.testing import cells
 from streamsql.testing.feed import Feed
 from streamsql.testing.watch import Watch
 
-PATIENCE_S = 20.0
-"""How long a run waits for rows that are on their way from a broker."""
+PATIENCE_S, PAUSE_S = 20.0, 0.002
+"""How long a run waits for rows that are on their way from a broker, and between two looks."""
 
 Shape = Sequence[tuple[str, DataType]]
 
@@ -40,7 +41,7 @@ class Change:
 
 @dataclass(slots=True)
 class Running:
-    """A query that runs, how to make it again, and the tables of what it reads."""
+    """A query that runs, and how to plan it again."""
 
     name: str
     text: str
@@ -48,11 +49,6 @@ class Running:
     current: Plan
     query: Query
     sinks: tuple[str, ...] = ()
-
-    def scans(self) -> list[Scan]:
-        """The tables that it reads, each way of reading once."""
-        found = [leaf for root in self.current.roots for leaf in leaves(root)]
-        return list(dict.fromkeys(leaf for leaf in found if isinstance(leaf, Scan)))
 
 
 @dataclass(slots=True)
@@ -103,27 +99,30 @@ class Jobs:
             worked = False
             for number, job in enumerate(self.running):
                 self._watch.job = str(number)
-                worked |= self._turns(job)
+                worked |= self.drained(job.query, job.current)
                 job.query.commit()
                 worked |= self._collect(job)
 
-    def _turns(self, job: Running) -> bool:
-        worked = job.query.turn()
-        while job.query.turn():
+    def drained(self, query: Query, plan: Plan) -> bool:
+        """Run a query until nothing moves and all that was fed has arrived; True if anything moved."""
+        worked = False
+        while query.turn():
             worked = True
-        clock = SystemClock()
+        clock, pause = SystemClock(), threading.Event()
         until = clock.monotonic_s() + PATIENCE_S
-        while (missing := self._missing(job)) > 0:
-            worked |= job.query.turn()
-            if clock.monotonic_s() > until:
+        while (missing := self._missing(query, plan)) > 0:
+            if query.turn():
+                worked = True
+            elif clock.monotonic_s() > until:
                 raise InternalError(f"{missing} rows did not arrive within {PATIENCE_S:g} s")
+            else:
+                pause.wait(PAUSE_S)
         return worked
 
-    def _missing(self, job: Running) -> int:
-        awaited = [self._feed.awaited(scan.name) for scan in job.scans()]
-        if all(count is None for count in awaited):
-            return 0
-        return sum(count or 0 for count in awaited) - job.query.statistics().rows_in
+    def _missing(self, query: Query, plan: Plan) -> int:
+        awaited = [self._feed.awaited(scan.name) for scan in scans(plan)]
+        known = [count for count in awaited if count is not None]
+        return sum(known) - query.statistics().rows_in if len(known) == len(awaited) else 0
 
     def _collect(self, job: Running) -> bool:
         tables = {job.name: job.query.taken()} if not job.sinks else {
@@ -145,6 +144,12 @@ class Jobs:
     def close(self) -> None:
         for job in self.running:
             job.query.close()
+
+
+def scans(plan: Plan) -> list[Scan]:
+    """The tables that a plan reads, each way of reading once."""
+    found = [leaf for root in plan.roots for leaf in leaves(root)]
+    return list(dict.fromkeys(leaf for leaf in found if isinstance(leaf, Scan)))
 
 
 def net(changes: Iterable[Change]) -> list[Change]:

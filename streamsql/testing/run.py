@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streamsql.testing.case import Case, parse, read
 from streamsql.testing.execution import Execution, Outcome
+from streamsql.testing.kafka import KafkaExecution
 from streamsql.testing.mode import Mode
 from streamsql.testing.oracle import OracleExecution
 
@@ -19,8 +20,13 @@ def execute(case: Path | str | Case, mode: Mode = Mode.PLAIN, *, servers: str = 
         case = read(case)
     elif isinstance(case, str):
         case = parse(case)
-    kind = OracleExecution if mode is Mode.ORACLE else Execution
-    return kind(case, mode).run()
+    match mode:
+        case Mode.ORACLE:
+            return OracleExecution(case, mode).run()
+        case Mode.KAFKA:
+            return KafkaExecution(case, mode, servers=servers).run()
+        case _:
+            return Execution(case, mode).run()
 
 
 def run(case: Path | str | Case, mode: Mode = Mode.PLAIN, *, servers: str = "mock://cases") -> None:
