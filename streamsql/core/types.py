@@ -26,7 +26,7 @@ class DataType:
     """One type of Flink SQL, nullability included.
 
     root       BOOLEAN TINYINT SMALLINT INT BIGINT DECIMAL FLOAT DOUBLE CHAR VARCHAR BINARY
-               VARBINARY DATE TIME TIMESTAMP TIMESTAMP_LTZ ARRAY MAP MULTISET ROW NULL VARIANT
+               VARBINARY DATE TIME TIMESTAMP TIMESTAMP_LTZ ARRAY MAP MULTISET ROW NULL VARIANT BITMAP
                `INTERVAL YEAR TO MONTH`, `INTERVAL DAY TO SECOND`
     precision  digits of DECIMAL; fraction digits 0–9 of TIME, TIMESTAMP, TIMESTAMP_LTZ; the
                length of CHAR, VARCHAR, BINARY, VARBINARY; leading digits of an interval
@@ -137,6 +137,8 @@ class DataType:
                 return "INTEGER"
             case "VARIANT":
                 return "JSON"
+            case "BITMAP":  # the members as unsigned numbers, in order
+                return "BIGINT[]"
             case _:
                 return self.root
 
@@ -169,7 +171,7 @@ _ARROW: dict[str, pa.DataType] = {
     "VARCHAR": pa.string(), "BINARY": pa.binary(), "VARBINARY": pa.binary(), "DATE": pa.date32(),
     "TIME": pa.time64("us"), "INTERVAL YEAR TO MONTH": pa.month_day_nano_interval(),
     "INTERVAL DAY TO SECOND": pa.month_day_nano_interval(), "NULL": pa.int32(),
-    "VARIANT": pa.string(),
+    "VARIANT": pa.string(), "BITMAP": pa.list_(pa.int64()),
 }
 
 BOOLEAN = DataType("BOOLEAN")

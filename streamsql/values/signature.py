@@ -93,6 +93,7 @@ FAMILIES: dict[str, Family] = {
     "multiset": Family("a multiset", _roots("MULTISET")),
     "row": Family("a row", _roots("ROW")),
     "variant": Family("a VARIANT", _roots("VARIANT"), DataType("VARIANT")),
+    "bitmap": Family("a BITMAP", _roots("BITMAP"), DataType("BITMAP")),
     "symbol": Family("a keyword", lambda _: True, STRING),
 }
 

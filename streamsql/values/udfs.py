@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamsql.values import decimals, java_parse, java_text, java_zones, json_path
+from streamsql.values import decimals, java_parse, java_text, java_zones, json_path, roaring
 from streamsql.values.java_format import format_formatter, format_simple
 from streamsql.values.java_regex import compiled
 
@@ -44,6 +44,7 @@ class Row:
 
 _ARROW = {"BOOLEAN": pa.bool_(), "INTEGER": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(),
           "VARCHAR": pa.string(), "BLOB": pa.binary(), "VARCHAR[]": pa.list_(pa.string()),
+          "BIGINT[]": pa.list_(pa.int64()),
           "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
           "STRUCT(local BIGINT, zone INTEGER)": pa.struct([("local", pa.int64()), ("zone", pa.int32())])}
 
@@ -139,6 +140,8 @@ ROWS: tuple[Row, ...] = (
     Row("f_zone_name", ("BIGINT", "VARCHAR"), "VARCHAR", java_zones.abbreviation, "names like EST"),
     Row("f_java_zone", (_TEXT,), "VARCHAR", java_zones.java_zone, "a zone's name that is not constant"),
     Row("f_known_zone", (_TEXT,), "VARCHAR", java_zones.known_zone, "a zone's name that is not constant"),
+    Row("f_bitmap_to_bytes", ("BIGINT[]",), "BLOB", roaring.to_bytes, "RoaringBitmap's format"),
+    Row("f_bitmap_from_bytes", ("BLOB",), "BIGINT[]", roaring.from_bytes, "RoaringBitmap's format"),
     Row("f_json_value", ("VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.value, _JSON),
     Row("f_json_query", ("VARCHAR", "VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.query, _JSON),
     Row("f_json_elements", ("VARCHAR", "VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.elements, _JSON),

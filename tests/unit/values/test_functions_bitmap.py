@@ -43,7 +43,7 @@ def test_a_bitmap_is_built_from_a_column(database: Database) -> None:
 def test_the_format_gives_back_what_it_was_given() -> None:
     chosen = random.Random(1)
     for size in (0, 1, 100, 5000, 20000):
-        members = sorted(chosen.sample(range(200_000), size)) + [2**32 - 1]
+        members = [*sorted(chosen.sample(range(200_000), size)), 2**32 - 1]
         assert roaring.from_bytes(roaring.to_bytes(members)) == members
 
 
