@@ -302,7 +302,7 @@ _CLAUSES = ("symbol",) * 4
 
 FUNCTIONS = (
     Function("IS_JSON", "string IS [NOT] JSON [VALUE | SCALAR | ARRAY | OBJECT]", ("string", "symbol"), BOOLEAN,
-             _is_json, "Whether the string is JSON, of a kind if it is said.", "'[1]' IS JSON ARRAY = TRUE",
+             _is_json, "Whether the string is JSON, of a kind if it is said.", "('[1]' IS JSON ARRAY) = TRUE",
              nulls="never"),
     Function("JSON", "JSON(string)", ("string",), STRING,
              lambda args: f"{RAW}(f_json_sorted(NULLIF(trim({args[0].sql}), '')))",
