@@ -16,8 +16,10 @@ from streamsql.core.schema import Column, Schema, quote
 from streamsql.errors import PlanError
 from streamsql.operators.project import Project
 from streamsql.operators.scan import Decoded, ErrorMode, Rowtime, Scan
+from streamsql.operators.session import SessionAssign
 from streamsql.operators.side import SideScan
 from streamsql.operators.union import Union
+from streamsql.operators.window import WindowAssign
 from streamsql.planner import modules
 from streamsql.planner.catalog import ERRORS, Table, TableColumn
 from streamsql.planner.options import FormatUse, TableOptions, table_options
@@ -69,6 +71,8 @@ def _pruned(node: Node, needed: set[str]) -> Node:
     if isinstance(node, Project):
         columns = tuple((name, sql) for name, sql in node.columns if name in needed)
         node = replace(node, columns=columns, schema=_only(node.schema, needed))
+    if isinstance(node, WindowAssign | SessionAssign):
+        node = replace(node, schema=_only(node.schema, needed))
     text = "\n".join(
         t for f in fields(node) if f.name not in ("inputs", "schema") for t in _texts(getattr(node, f.name))
     )

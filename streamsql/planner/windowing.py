@@ -6,15 +6,18 @@ import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from streamsql.core.node import Node
 from streamsql.core.schema import Column, quote
 from streamsql.errors import BindError, PlanError, SQLTypeError
 from streamsql.operators import window_aggregate as operators
+from streamsql.operators.session import session_assign
 from streamsql.operators.window import window_assign
 from streamsql.operators.window_aggregate import Bound
 from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Scope, Window
 from streamsql.planner.selects import AggregateScope, SelectScope
 from streamsql.sql import WindowTable, exp, interval_type, interval_value, span_of
+from streamsql.windows.session import Session
 from streamsql.windows.window import END, START, TIME, ArgumentError, microseconds
 from streamsql.windows.window import Window as Bounds
 
@@ -52,8 +55,7 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
         )
     bounds = window_bounds(tree, function)
     names = tuple(_free(relation, name) for name in (START, END, TIME))
-    zone = sources.planner.settings.get(ZONE, "UTC")
-    node = window_assign(relation.node, bounds, field.column, zone=zone, names=(names[0], names[1], names[2]))
+    node = _assign(sources, tree, relation, scope, bounds, field, (names[0], names[1], names[2]))
     fields = [
         Field(f.name, f.column, f.type, f.time if f.time == "proctime" else "", f.qualifier)
         for f in relation.fields
@@ -67,6 +69,30 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
     return Relation(node, tuple(fields), window)
 
 
+def _assign(
+    sources: Sources,
+    tree: WindowTable,
+    relation: Relation,
+    scope: SelectScope,
+    bounds: Bounds | Session,
+    field: Field,
+    names: tuple[str, str, str],
+) -> Node:
+    """The node that adds the window columns."""
+    zone = sources.planner.settings.get(ZONE, "UTC")
+    partition = []
+    for part in tree.args.get("partition") or ():
+        key = scope.column(part)
+        partition += [f.column for f in relation.fields if f.typed().sql == key.sql][:1]
+    if isinstance(bounds, Session):
+        return session_assign(relation.node, bounds, field.column, partition, zone=zone, names=names)
+    if partition:
+        raise PlanError(
+            "PARTITION BY is for SESSION", span_of(tree.args["partition"][0]), hint="Put the column in GROUP BY."
+        )
+    return window_assign(relation.node, bounds, field.column, zone=zone, names=names)
+
+
 def _free(relation: Relation, name: str) -> str:
     """A column name of the node for a window column; the input may have one of that name."""
     while name in relation.node.schema:
@@ -74,7 +100,7 @@ def _free(relation: Relation, name: str) -> str:
     return name
 
 
-def window_bounds(tree: WindowTable, function: str) -> Bounds:
+def window_bounds(tree: WindowTable, function: str) -> Bounds | Session:
     """The window's description from its interval arguments; errors point at the argument."""
     module = importlib.import_module(f"streamsql.windows.{function.lower()}")
     given: dict[str, int] = {}
@@ -96,7 +122,7 @@ def window_bounds(tree: WindowTable, function: str) -> Bounds:
             span = span_of(argument)
             raise error.at(span) if span else error from None
     try:
-        bounds: Bounds = module.window(given)
+        bounds: Bounds | Session = module.window(given)
     except ArgumentError as error:
         span = span_of(tree.args.get(error.argument) or tree)
         raise error.at(span) if span else error from None
