@@ -22,6 +22,8 @@ from streamsql.errors import DataError, InternalError, StateError, StreamSQLErro
 _OF_A_VALUE = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException)
 """What DuckDB raises when a value, and not the statement, is at fault."""
 
+_REFUSED_BY_PYTHON = "Python exception occurred while executing the UDF: ValueError: "
+"""What comes before the words of a function of `values.udfs` that refuses a value."""
 
 _ROWS_A_BATCH = 1 << 20
 
@@ -34,7 +36,7 @@ def translated(error: duckdb.Error, sql: str) -> StreamSQLError:
     """DuckDB's error as one of ours."""
     text = str(error)
     if isinstance(error, _OF_A_VALUE):
-        return DataError(text.split("\n")[0].split(": ", 1)[-1])
+        return DataError(text.split("\n")[0].split(": ", 1)[-1].removeprefix(_REFUSED_BY_PYTHON))
     if isinstance(error, duckdb.IOException):
         return StateError(f"the state database cannot be used: {text}")
     return InternalError(f"DuckDB refused generated SQL: {text}", detail=sql)

@@ -125,10 +125,15 @@ def _resolve(fields: Fields | None) -> int | None:
     if fields.get("G"):
         return None
     month, day = fields.get("M", 1), fields.get("d", 1)
+    weekday = fields.get("e", fields.get("c", fields["E"] % 7 + 1 if "E" in fields else 0))
     if "y" in fields and "D" in fields and "d" not in fields:
         start = epoch_us(year, 1, fields["D"])
         leap = fields["D"] <= 365 or calendar.isleap(year)
         date = start if leap else None
+    elif "Y" in fields and "w" in fields and weekday:
+        first = epoch_us(fields["Y"], 1, 1)
+        sunday = None if first is None else (first // US_PER_DAY + 4) % 7
+        date = None if sunday is None else epoch_us(fields["Y"], 1, fields["w"] * 7 + weekday - 7 - sunday)
     else:
         if not 1 <= year <= 9999:
             return None

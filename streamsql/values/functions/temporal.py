@@ -192,7 +192,11 @@ def _to_timestamp(args: Arguments) -> str:
 
 def _to_ltz_type(args: Arguments) -> DataType:
     digits = args[1].literal if len(args) > 1 and args[0].type.is_numeric else None
-    return timestamp_ltz(max(3, digits) if isinstance(digits, int) and digits <= 9 else 3)
+    if not isinstance(digits, int):
+        return timestamp_ltz(3)
+    if not 0 <= digits <= 9:
+        raise SQLTypeError(f"a precision is 0 to 9, not {digits}")
+    return timestamp_ltz(max(3, digits))
 
 
 def _to_ltz(args: Arguments) -> str:
@@ -207,7 +211,7 @@ def _ltz_of_number(args: Arguments) -> str:
         return let(f"(CAST({number} AS HUGEINT) * {power})", lambda n: f"f_moment({n})", "micros")
     exponent = 6 - (digits if isinstance(digits, int) else 3)
     whole = f"CAST(trunc({number}) AS HUGEINT)" if not kind.is_integer else f"CAST({number} AS HUGEINT)"
-    if kind.root in ("FLOAT", "DOUBLE"):
+    if kind.root == "DOUBLE":  # of seconds the fraction counts; a FLOAT is cut before
         whole = f"TRY_CAST(trunc({number}{f' * {10 ** exponent}' if digits == 0 else ''}) AS HUGEINT)"
         exponent = 0 if digits == 0 else exponent
     scaled = f"({whole} * {10 ** exponent})" if exponent >= 0 else f"({whole} // {10 ** -exponent})"

@@ -153,6 +153,7 @@ def test_a_value_is_refused(database: Database, name: str, args: Sequence[Value]
 
 @pytest.mark.parametrize(("name", "args"), [
     ("UPPER", [1]), ("LPAD", ["a", 3]), ("CHR", [calls.constant("a")]), ("SPLIT_INDEX", ["a", ","]), ("CONCAT", []),
+    ("STARTSWITH", ["a", b"a"]),
 ])
 def test_a_call_is_refused(name: str, args: Sequence[Value]) -> None:
     with pytest.raises(SQLTypeError):

@@ -95,6 +95,7 @@ CASES: list[tuple[str, Sequence[Value], Value]] = [
     ("TO_TIMESTAMP", ["20240229123456", "yyyyMMddHHmmss"], at("2024-02-29 12:34:56")),
     ("TO_TIMESTAMP", ["2024-02-29 01:00 PM", "yyyy-MM-dd hh:mm a"], at("2024-02-29 13:00")),
     ("TO_TIMESTAMP", ["2024-02-30", "yyyy-MM-dd"], at("2024-02-29")),
+    ("TO_TIMESTAMP", ["2024-W09-5", "YYYY-'W'ww-e"], at("2024-02-29")),
     ("TO_TIMESTAMP", ["2024-02-29 12:34:56", "yyyy-MM-dd"], at("2024-02-29 12:34:56")),
     ("TO_TIMESTAMP_LTZ", [-1, 3], utc("1969-12-31 23:59:59.999")), ("TO_TIMESTAMP_LTZ", [1, 6],
      utc("1970-01-01 00:00:00.000001")), ("TO_TIMESTAMP_LTZ", [1, 2], utc("1970-01-01 00:00:00.010")),
@@ -182,6 +183,7 @@ def test_a_value_is_refused(database: Database, name: str, args: Sequence[Value]
     ("YEAR", ["2024-01-01"]), ("DATE_FORMAT", [date(2024, 1, 1), "y"]), ("FLOOR", [LEAP]), ("FLOOR", [1, DAY]),
     ("TIMESTAMPADD", [DAY, 1, "2024-01-01"]), ("TIMESTAMPADD", [MONTH, 1, time(1)]), ("TO_TIMESTAMP", []),
     ("FROM_UNIXTIME", ["0"]), ("FLOOR", [time(1), DAY]),
+    ("TO_TIMESTAMP_LTZ", [1, 10]),
 ])
 def test_a_call_is_refused(name: str, args: Sequence[Value]) -> None:
     with pytest.raises(SQLTypeError):
