@@ -52,10 +52,14 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, candidates: Iterable[str], label: str) -> str:
-    """The hint for an unknown name: the nearest one, then all there are (at most 20)."""
+    """The hint for an unknown name: the nearest one, then all there are, or of many the likely ones."""
     names = list(candidates)
     near = nearest(name, names)
-    listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    if len(names) > 20:
+        by_lower = {c.lower(): c for c in names}
+        likely = difflib.get_close_matches(name.lower(), list(by_lower), n=8, cutoff=0.4)
+        names = [*(by_lower[c] for c in likely or sorted(by_lower)[:8]), "…"]
+    listed = ", ".join(names)
     return (f'Did you mean "{near}"? ' if near else "") + f"{label}: {listed}"
 
 

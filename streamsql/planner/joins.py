@@ -47,7 +47,8 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) 
         True,
         (),
         lambda n: f"SELECT {selected} FROM {n[0]} {word} JOIN {n[1]}{clause}",
-        f"a {(side or kind or 'CROSS' if not on else side or 'INNER')} JOIN",
+        "Join",
+        "JOIN over a stream is not built",
         _HINT,
         span_of(tree) or span_of(tree.this),
     )

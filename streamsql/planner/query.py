@@ -154,7 +154,9 @@ class QueryPlanner:
         tail = f" ORDER BY {', '.join(terms)}" if terms else ""
         tail += f" LIMIT {_count(limit)}" if limit is not None else ""
         tail += f" OFFSET {_count(offset)}" if offset is not None else ""
-        what = "ORDER BY" if order is not None else "LIMIT"
+        message = "ORDER BY and LIMIT over a stream are not built"
+        if order is not None and limit is None and not _by_time(order.expressions[0], result):
+            message = "a stream can only be sorted by time: the first key of ORDER BY is no ascending rowtime"
         span = next((span_of(c) for c in (order, limit, offset) if c is not None), None)
         whole = Whole(
             (node,),
@@ -162,7 +164,8 @@ class QueryPlanner:
             True,
             (),
             lambda names: f"SELECT {columns} FROM {names[0]}{tail}",
-            what,
+            "Sort",
+            message,
             "Order rows where they are read; aggregate in a window to bound them.",
             span,
         )
@@ -218,6 +221,7 @@ class QueryPlanner:
             (),
             lambda names: f"SELECT * FROM {names[0]} {name} SELECT * FROM {names[1]}",
             name,
+            f"{name} over a stream is not built",
             "Use UNION ALL, or WHERE, where it says the same.",
             span_of(tree.expression),
         )
@@ -311,6 +315,13 @@ def union_of(left: Node, right: Node, schema: Schema) -> Node:
         or (h != "$diff" and any(h in i.hidden for i in inputs))
     )
     return Union(inputs, schema, all(i.append_only for i in inputs), hidden)
+
+
+def _by_time(ordered: exp.Expr, result: Relation) -> bool:
+    """The ORDER BY key is an ascending time attribute of the result."""
+    key = ordered.this
+    times = {f.name for f in result.fields if f.time}
+    return isinstance(key, exp.Column) and key.name in times and not ordered.args.get("desc")
 
 
 def _implied_name(tree: exp.Expr) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from streamsql.core.batch import SEQ, WATERMARK
 from streamsql.core.node import Context, Explain, Node, Operator
 from streamsql.core.schema import quote
 from streamsql.errors import InternalError, PlanError, Span
@@ -57,12 +58,14 @@ class Whole(Node):
     """A relational step that runs over constants only; over a stream it is an error at `span`.
 
     template  DuckDB SELECT with `{0}`, `{1}` for the inputs' names
-    what      how the error calls it: `ORDER BY`, `a FULL JOIN`
+    what      how EXPLAIN calls it
+    message   of the error that a stream gets
     hint      what to write instead
     """
 
     template: Callable[[Sequence[str]], str] = field(compare=False)
     what: str
+    message: str
     hint: str
     span: Span | None = field(default=None, compare=False)
 
@@ -73,7 +76,7 @@ class Whole(Node):
         raise self.refusal()
 
     def refusal(self) -> PlanError:
-        return PlanError(f"{self.what} over a stream is not built", self.span, hint=self.hint)
+        return PlanError(self.message, self.span, hint=self.hint)
 
     def explain(self) -> Explain:
         return Explain(self.what)
@@ -114,7 +117,7 @@ def folded(node: Node) -> Node:
     if isinstance(node, Constant | TableLeaf):
         return node
     if constant(node):
-        return Constant((), node.schema, True, (), compose(node))
+        return Constant((), node.schema, True, (WATERMARK, SEQ), compose(node))
     if isinstance(node, Whole):
         raise node.refusal()
     inputs = tuple(folded(i) for i in node.inputs)
