@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +78,20 @@ def test_the_piped_shell_knows_its_statements() -> None:
                   stdin="CREATE VIEW v AS SELECT 1 AS n;\nSHOW VIEWS;\nSELECT n FROM v;\n")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "view name\nv\nn\n1\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_stream_without_end(number: signal.Signals) -> None:
+    text = "CREATE TABLE g (n BIGINT) WITH ('connector' = 'datagen'); SELECT n FROM g"
+    with subprocess.Popen([sys.executable, "-m", "streamsql", "run", "-e", text, "--output", "csv"],
+                          cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "n\n"
+        assert running.stdout.readline()
+        running.send_signal(number)
+        _, err = running.communicate()
+    assert running.returncode == 130
+    assert "event=done" in err.splitlines()[-1]
 
 
 def test_the_shell_in_a_terminal(tmp_path: Path) -> None:
