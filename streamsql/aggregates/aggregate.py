@@ -176,14 +176,19 @@ class Aggregate:
         """The value as one aggregate expression over the input's rows, none of them taken back."""
         return self.final([p.step for p in self.function.partials(self.rows(arrival=arrival))])
 
+    def _texts(self) -> list[str]:
+        return [*self.arguments, *(sql for sql, _ in self.order), *([self.filter] if self.filter else [])]
+
     def kept(self, prefix: str) -> tuple[tuple[str, str], ...]:
-        """The columns to keep of each input row where rows must be kept: name and expression."""
-        texts = [*self.arguments, *(sql for sql, _ in self.order), *([self.filter] if self.filter else [])]
-        return tuple((f"{prefix}_{n}", text) for n, text in enumerate(texts))
+        """The columns to keep of each input row where rows must be kept: name and expression.
+
+        What names no column is left out: DuckDB takes a separator or a fraction only as a constant.
+        """
+        return tuple((f"{prefix}_{n}", text) for n, text in enumerate(self._texts()) if '"' in text)
 
     def over_kept(self, prefix: str, *, arrival: bool = False) -> str:
         """`whole`, over the columns of `kept`."""
-        names = [quote(name) for name, _ in self.kept(prefix)]
+        names = [quote(f"{prefix}_{i}") if '"' in text else text for i, text in enumerate(self._texts())]
         n, m = len(self.arguments), len(self.order)
         condition = names[n + m] if self.filter else None
         rows = self._rows(tuple(names[:n]), condition, names[n:n + m], False, arrival)
