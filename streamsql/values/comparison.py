@@ -30,10 +30,20 @@ def compare(sign: str, left: Typed, right: Typed, span: Span | None = None, zone
     if a.sql == b.sql and a.deterministic and sign in _EQUALITY:
         # Flink simplifies x = x to x IS NOT NULL, so NaN is equal to itself there
         return _boolean(f"({a.sql} {sign} {b.sql})", nullable, a, b)
-    if any(v.type.root in APPROXIMATE and not v.is_literal for v in (a, b)):
-        x, y = (v.sql if v.type.root in APPROXIMATE else f"CAST({v.sql} AS DOUBLE)" for v in (a, b))
-        return _boolean(f"({macros.call(_MACRO[sign], x, y)})", nullable, a, b)
+    unordered = [v for v in (a, b) if v.type.root in APPROXIMATE and not v.is_literal]
+    if unordered:
+        return _boolean(f"({_of_floats(sign, a, b, unordered)})", nullable, a, b)
     return _boolean(f"({a.sql} {sign} {b.sql})", nullable, a, b)
+
+
+def _of_floats(sign: str, a: Typed, b: Typed, unordered: Sequence[Typed]) -> str:
+    """A comparison that NaN fails, but for `<>`. Next to a constant, only the larger side needs a guard."""
+    if a.is_literal or b.is_literal:
+        larger = a if sign in (">", ">=") else b if sign in ("<", "<=") else None
+        guard = f" AND {larger.sql} <= {macros.INFINITY}" if larger in unordered and larger is not None else ""
+        return f"{a.sql} {sign} {b.sql}{guard}"
+    x, y = (v.sql if v.type.root in APPROXIMATE else f"CAST({v.sql} AS DOUBLE)" for v in (a, b))
+    return macros.call(_MACRO[sign], x, y)
 
 
 def distinct(left: Typed, right: Typed, span: Span | None = None, zone: str = UTC, *, equal: bool) -> Typed:

@@ -21,6 +21,10 @@ from streamsql.values.let import let
 _BITS = dict(zip(INTEGERS, (8, 16, 32, 64)))
 
 
+INFINITY = "CAST('Infinity' AS DOUBLE)"
+"""The largest number; DuckDB puts NaN above it."""
+
+
 def _wrap(root: str) -> str:
     """A whole number `v` of more bits, cut to the low bits as Java does."""
     bits, wide = _BITS[root], "HUGEINT" if root == "BIGINT" else "BIGINT"
@@ -42,12 +46,17 @@ def _text_to_integer(root: str) -> str:
 
 
 def _text_to_float(name: str) -> str:
-    """Text `t` to a float as `Double.parseDouble` reads it; NULL if it cannot."""
-    return ("CASE WHEN regexp_full_match(t, '\\s*[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?[dDfF]?\\s*') "
-            f"THEN CAST(rtrim(trim(t), 'dDfF') AS {name}) "
+    """Text `t` to a float as `Double.parseDouble` reads it; NULL if it cannot.
+
+    DuckDB reads the same from what begins with a digit and has no `_`; it would take `inf` and `nan` too.
+    """
+    return ("COALESCE(CASE WHEN (t >= '.' AND t < ':' OR t >= '-.' AND t < '-:') AND NOT contains(t, '_') "
+            f"THEN TRY_CAST(t AS {name}) END, CASE WHEN t IS NULL THEN NULL "
+            "WHEN regexp_full_match(t, '\\s*[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?[dDfF]?\\s*') "
+            f"THEN TRY_CAST(rtrim(trim(t), 'dDfF') AS {name}) "
             "WHEN regexp_full_match(t, '\\s*[+-]?(NaN|Infinity)\\s*') THEN "
             f"CAST(trim(t) AS {name}) "
-            f"WHEN contains(lower(t), '0x') THEN CAST(f_java_double(trim(t)) AS {name}) END")
+            f"WHEN contains(lower(t), '0x') THEN CAST(f_java_double(trim(t)) AS {name}) END)")
 
 
 _FLOAT_TEXT = (
@@ -90,13 +99,16 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_mod": ("a, b", "CASE WHEN b = 0 AND a IS NOT NULL THEN error('division by zero') "
               "WHEN b = -1 THEN a * 0 ELSE a % b END"),
     "f_ratio": ("n, d", "CASE WHEN d = 0 AND n IS NOT NULL THEN error('division by zero') ELSE " + _RATIO + " END"),
+    "f_divisor": ("n, d", "CASE WHEN d = 0 AND n IS NOT NULL THEN error('division by zero') ELSE d END"),
+    "f_guess": ("n, d", "CAST(CAST(n AS DOUBLE) / CAST(d AS DOUBLE) AS HUGEINT)"),
+    "f_settled": ("n, d, q", "(q + CASE WHEN 2 * (n - q * d) >= d THEN 1 WHEN 2 * (n - q * d) < -d THEN -1 ELSE 0 END)"),
     # DuckDB holds NaN equal to itself and above all; Java's operators hold it in no order
-    "f_eq": ("a, b", "(a = b) AND NOT isnan(a)"),
-    "f_neq": ("a, b", "(a <> b) OR (isnan(a) AND b IS NOT NULL)"),
-    "f_gt": ("a, b", "(a > b) AND (b IS NULL OR NOT isnan(a))"),
-    "f_gte": ("a, b", "(a >= b) AND (b IS NULL OR NOT isnan(a))"),
-    "f_lt": ("a, b", "(a < b) AND (a IS NULL OR NOT isnan(b))"),
-    "f_lte": ("a, b", "(a <= b) AND (a IS NULL OR NOT isnan(b))"),
+    "f_eq": ("a, b", f"(a = b) AND a <= {INFINITY}"),
+    "f_neq": ("a, b", f"(a <> b) OR (a > {INFINITY} AND b IS NOT NULL)"),
+    "f_gt": ("a, b", f"(a > b) AND (b IS NULL OR a <= {INFINITY})"),
+    "f_gte": ("a, b", f"(a >= b) AND (b IS NULL OR a <= {INFINITY})"),
+    "f_lt": ("a, b", f"(a < b) AND (a IS NULL OR b <= {INFINITY})"),
+    "f_lte": ("a, b", f"(a <= b) AND (a IS NULL OR b <= {INFINITY})"),
     "f_float_to_int": ("x", "CASE WHEN isnan(x) THEN 0 WHEN x >= 2147483647 THEN 2147483647 "
                        "WHEN x <= -2147483648 THEN -2147483648 ELSE CAST(trunc(x) AS INTEGER) END"),
     "f_float_to_bigint": ("x", "CASE WHEN isnan(x) THEN 0 WHEN x >= 9223372036854775807 THEN 9223372036854775807 "
@@ -115,9 +127,9 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_bytes": ("b, n", "unhex(left(hex(b), n * 2))"),
     "f_boolean": ("t", "CASE WHEN lower(t) IN ('true', 't', 'yes', 'y', '1') THEN true "
                   "WHEN lower(t) IN ('false', 'f', 'no', 'n', '0') THEN false END"),
-    "f_to_date": ("t", "CASE WHEN regexp_full_match(t, '[0-9]{4}-[0-9]{2}-[0-9]{2}') THEN TRY_CAST(t AS DATE) "
-                  "ELSE TRY_CAST(f_day(regexp_extract(t, '^\\s*([0-9]{1,4}(-[0-9]{1,2}){0,2})(\\s.*)?$', 1)) "
-                  "AS DATE) END"),
+    "f_to_date": ("t", "CASE WHEN t IS NULL THEN NULL ELSE COALESCE(CASE WHEN strlen(t) = 10 AND t >= '0' AND t < ':' "
+                  "THEN CAST(try_strptime(t, '%Y-%m-%d') AS DATE) END, TRY_CAST(f_day(regexp_extract(t, '^\\s*([0-9]{1,4}(-[0-9]{1,2}){0,2})(\\s.*)?$', 1)) "
+                  "AS DATE)) END"),
     "f_day": ("t", "NULLIF(CASE WHEN t = '' THEN '' ELSE lpad(split_part(t, '-', 1), 4, '0') || '-' || "
               "f_two(split_part(t, '-', 2)) || '-' || f_two(split_part(t, '-', 3)) END, '')"),
     "f_two": ("t", "CASE WHEN t = '' THEN '01' ELSE lpad(t, 2, '0') END"),
@@ -132,7 +144,13 @@ _MACROS: dict[str, tuple[str, str]] = {
                        "'[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?)?') THEN "
                        "COALESCE(TRY_CAST(t AS TIMESTAMP_NS), CAST(TRY_CAST(t AS TIMESTAMP) AS TIMESTAMP_NS), "
                        "TRY_CAST(f_last_day(t) || t[11:] AS TIMESTAMP_NS)) END"),
-    "f_to_timestamp_us": ("t", "CASE WHEN regexp_full_match(t, "
+    "f_to_timestamp_us": ("t", "CASE WHEN t IS NULL THEN NULL ELSE COALESCE("
+                          "CASE WHEN t >= '0' AND t < ':' THEN CASE strlen(t) "
+                          "WHEN 19 THEN try_strptime(t, '%Y-%m-%d %H:%M:%S') "
+                          "WHEN 23 THEN try_strptime(t, '%Y-%m-%d %H:%M:%S.%g') "
+                          "WHEN 26 THEN try_strptime(t, '%Y-%m-%d %H:%M:%S.%f') "
+                          "WHEN 10 THEN try_strptime(t, '%Y-%m-%d') END END, f_read_timestamp(t)) END"),
+    "f_read_timestamp": ("t", "CASE WHEN regexp_full_match(t, "
                           "'[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?)?') THEN "
                           "COALESCE(TRY_CAST(t[:26] AS TIMESTAMP), "
                           "TRY_CAST(f_last_day(t) || t[11:26] AS TIMESTAMP)) END"),

@@ -106,8 +106,10 @@ def _rounded_float(value: str, kind: DataType, digits: int | None, count: str, c
         slow = f"CAST(f_decimal_round(CAST({x} AS VARCHAR), CAST({count} AS INTEGER), {str(cut).lower()}) AS DOUBLE)"
         if digits is None or cut or not 0 <= digits <= 15:
             return slow
-        shown = f"TRY_CAST(CAST({x} AS VARCHAR) AS DECIMAL(38,20))"
-        return f"CASE WHEN abs({x}) < 1e15 THEN CAST(round({shown}, {digits}) AS DOUBLE) ELSE {slow} END"
+        # off the middle between two results, arithmetic gives the nearest double too
+        moved = f"abs({x}) * 1e{digits}"
+        plain = f"{moved} < 1e15 AND abs({moved} - floor({moved}) - 0.5) > 1e-3"
+        return f"CASE WHEN {plain} THEN round({x} * 1e{digits}) / 1e{digits} ELSE {slow} END"
     return f"CAST({let(macros.call('f_finite', value), body, 'rounded')} AS {kind.root})"
 
 
