@@ -164,8 +164,8 @@ class Job:
             node = vertex.node
             if isinstance(node, Scan):
                 self._inputs.append(self._input(vertex, node))
-            elif isinstance(node, Constant):
-                self._pending.append((vertex, node))
+            elif isinstance(node, Constant) and vertex.watermark < MAX_WATERMARK:
+                self._pending.append((vertex, node))  # not yet emitted by a run that this one resumes
             elif isinstance(node, SideScan):
                 self._open_side(vertex, node)
         for given in self._inputs:
@@ -186,7 +186,7 @@ class Job:
         if not live and node.scan is not None and node.table not in self.sides.seen:
             self._inputs.append(self._input(Vertex(f"{vertex.name}_scan", node.scan, None, []), node.scan))
             live = True
-        if not live:
+        if not live and vertex.watermark < MAX_WATERMARK:
             self._pending.append((vertex, node))
 
     def close(self) -> None:

@@ -113,7 +113,7 @@ class GroupAggregateStep(Operator):
                 [quote(f"$p{i}_{j}") for j in range(len(p or ()))] for i, p in enumerate(partials)
             ]
             self._merges = [
-                f"{(one.merge or '').format(c)} AS {c}"
+                f"{one.merged.replace('{}', c)} AS {c}"
                 for names, p in zip(self._columns, partials, strict=True)
                 for c, one in zip(names, p or (), strict=True)
             ]

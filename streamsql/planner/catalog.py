@@ -11,6 +11,8 @@ from streamsql.errors import BindError, Source, Span, did_you_mean
 from streamsql.sql import exp
 from streamsql.sql.statements import CreateFunction, CreateTable, Name, WatermarkDef
 
+CATALOG, DATABASE = "default_catalog", "default_database"
+"""The one catalog and database, by Flink's names."""
 LATE = "$late"
 ERRORS = "$errors"
 
@@ -57,9 +59,7 @@ class Table:
     @property
     def persisted(self) -> tuple[TableColumn, ...]:
         """What INSERT writes: physical columns, and metadata that is not VIRTUAL."""
-        return tuple(
-            c for c in self.columns if c.kind == "physical" or (c.kind == "metadata" and not c.virtual)
-        )
+        return tuple(c for c in self.columns if c.kind == "physical" or (c.kind == "metadata" and not c.virtual))
 
     def __getitem__(self, name: str) -> TableColumn:
         return next(c for c in self.columns if c.name == name)
@@ -95,6 +95,12 @@ class Catalog:
 
     def find(self, name: Name) -> Table | View:
         """The table or view called `name`. Raises BindError with the nearest names."""
+        if name.parts[:-1] not in ((), (DATABASE,), (CATALOG, DATABASE)):
+            raise BindError(
+                f'database "{".".join(name.parts[:-1])}" does not exist',
+                name.span,
+                hint=f"There is one: {CATALOG}.{DATABASE}. Write {name.last} alone.",
+            )
         found = self.tables.get(name.last) or self.views.get(name.last)
         if found is None:
             raise self.unknown("table or view", name.last, name.span)
@@ -102,9 +108,7 @@ class Catalog:
 
     def unknown(self, kind: str, name: str, span: Span | None) -> BindError:
         names = self.names()
-        hint = (
-            did_you_mean(name, names, "Tables") if names else "There are no tables yet: CREATE TABLE first."
-        )
+        hint = did_you_mean(name, names, "Tables") if names else "There are no tables yet: CREATE TABLE first."
         return BindError(f'{kind} "{name}" does not exist', span, hint=hint)
 
     def require_free(self, name: Name) -> None:

@@ -25,9 +25,7 @@ def _lines(node: Node, depth: int, lines: list[str], seen: dict[Node, int]) -> N
     seen[node] = len(seen) + 1
     lines.append(f"{pad}[{seen[node]}] {title}")
     pad += "    "
-    lines.append(
-        f"{pad}schema: {', '.join(f'{c.name} {c.type}' + _time(c.time) for c in node.schema) or '-'}"
-    )
+    lines.append(f"{pad}schema: {', '.join(f'{c.name} {c.type}' + _time(c.time) for c in node.schema) or '-'}")
     lines.append(f"{pad}changes: {'append-only' if node.append_only else 'insert and delete'}")
     lines.append(f"{pad}watermark: {_watermark(node)}")
     lines.append(f"{pad}state: {'yes' if node.holds_state() else 'none'}")

@@ -15,7 +15,7 @@ from streamsql.operators.insert import Encoded, Insert, NotNull
 from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Table, TableColumn
 from streamsql.planner.options import FormatUse, TableOptions, table_options
-from streamsql.planner.query import QueryPlanner, refuse_emission
+from streamsql.planner.query import QueryPlanner, refuse_emission, require_final
 from streamsql.planner.scans import Extra, finished, given_options
 from streamsql.planner.scope import Field
 from streamsql.sql import span_of
@@ -58,6 +58,7 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
             value = Typed(f"CAST(NULL AS {column.type.duck_type()})", column.type)
         columns.append((column.name, value.sql))
     node = finished(relation.node, extra)
+    require_final(statement.emit, node, statement.span)
     return _insert(statement, table, node, tuple(columns), settings, extra)
 
 
@@ -116,9 +117,7 @@ def _insert(
             hint="It is a source only.",
         )
     _check_changes(statement, table, node, options)
-    metadata = tuple(
-        MetadataColumn(c.name, c.metadata_key, c.type) for c in table.persisted if c.kind == "metadata"
-    )
+    metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type) for c in table.persisted if c.kind == "metadata")
     for column in metadata:
         if not module.METADATA[column.key].writable:
             raise PlanError(
@@ -139,9 +138,7 @@ def _insert(
     )
     schema = Schema(tuple(Column(c.name, c.type) for c in table.persisted))
     value, key = _encoders(table, options)
-    return Insert(
-        (node,), schema, node.append_only, (), spec, table.name, columns, value, key, _enforcer(settings)
-    )
+    return Insert((node,), schema, node.append_only, (), spec, table.name, columns, value, key, _enforcer(settings))
 
 
 def _enforcer(settings: Mapping[str, str]) -> NotNull:

@@ -28,9 +28,7 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) 
     right = _renamed(left, right)
     qualifiers = {f.qualifier for f in left.fields if f.qualifier} & {f.qualifier for f in right.fields}
     if qualifiers:
-        raise BindError(
-            f'"{min(qualifiers)}" is in FROM twice', span_of(tree.this), hint="Give one of them an alias."
-        )
+        raise BindError(f'"{min(qualifiers)}" is in FROM twice', span_of(tree.this), hint="Give one of them an alias.")
     names = _using(tree, method, left, right)
     fields, columns, conditions = _merged(tree, side, left, right, names)
     on = tree.args.get("on")
@@ -106,9 +104,7 @@ def _merged(
         x, y = cast(a.typed(), kind, implicit=True).sql, cast(b.typed(), kind, implicit=True).sql
         conditions.append(f"{x} = {y}")
         value = {"RIGHT": y, "FULL": f"COALESCE({x}, {y})"}.get(side, x)
-        shared.append(
-            (replace(a, type=kind.as_nullable(side == "FULL" or kind.nullable), qualifier=""), value)
-        )
+        shared.append((replace(a, type=kind.as_nullable(side == "FULL" or kind.nullable), qualifier=""), value))
         hidden |= {a.column, b.column}
     fields = [f for f, _ in shared]
     columns = [(f.column, sql) for f, sql in shared]

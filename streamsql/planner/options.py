@@ -97,9 +97,7 @@ def _format(given: Mapping[str, str], key: str, prefixes: tuple[str, ...], taken
     try:
         return FormatUse(name, validate(options, module.OPTIONS, f'format "{name}"'))
     except OptionError as error:
-        at = next(
-            (p + f"{name}.{error.option}" for p in prefixes if p + f"{name}.{error.option}" in given), key
-        )
+        at = next((p + f"{name}.{error.option}" for p in prefixes if p + f"{name}.{error.option}" in given), key)
         raise OptionError(error.message, at, error.hint) from error
 
 
@@ -112,9 +110,7 @@ def table_options(given: Mapping[str, str]) -> TableOptions:
             f"Add WITH ('connector' = '…'); one of {', '.join(modules.names('connectors'))}.",
         )
     if "format" in given and "value.format" in given:
-        raise OptionError(
-            '"format" and "value.format" say the same thing', "value.format", "Keep one of them."
-        )
+        raise OptionError('"format" and "value.format" say the same thing', "value.format", "Keep one of them.")
     name = given["connector"]
     module = modules.connector(name)
     taken: set[str] = set()

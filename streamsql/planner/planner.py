@@ -11,7 +11,7 @@ from streamsql.errors import BindError, PlanError, SQLError
 from streamsql.planner.catalog import Catalog, Table, View
 from streamsql.planner.explain import explained
 from streamsql.planner.inserts import plan_insert
-from streamsql.planner.query import QueryPlanner, refuse_emission
+from streamsql.planner.query import QueryPlanner, refuse_emission, require_final
 from streamsql.planner.scans import Extra, finished
 from streamsql.planner.tables import define_table
 from streamsql.sql.statements import (
@@ -117,6 +117,7 @@ class Planner:
             refuse_emission(statement.emit, statement.span)
             relation = QueryPlanner(self.catalog, self.settings, statement.source).plan(statement.query)
             node = finished(relation.node, self.extra)
+            require_final(statement.emit, node, statement.span)
         except SQLError as error:
             raise error.located(statement.source) from error.__cause__
         return Plan((node,), explained((node,)), node.schema, node.append_only)

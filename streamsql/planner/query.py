@@ -209,9 +209,7 @@ class QueryPlanner:
                 )
             )
             union = Relation(union_of(left.node, right.node, schema), left.fields)
-            fields = tuple(
-                Field(f.name, c.name, c.type, c.time) for f, c in zip(left.fields, schema, strict=True)
-            )
+            fields = tuple(Field(f.name, c.name, c.type, c.time) for f, c in zip(left.fields, schema, strict=True))
             union = Relation(union.node, fields)
             return self._distinct(exp.Select(), union) if distinct else union
         whole = Whole(
@@ -227,9 +225,7 @@ class QueryPlanner:
         )
         return Relation(whole, left.fields)
 
-    def _aligned(
-        self, tree: exp.SetOperation, name: str, left: Relation, right: Relation
-    ) -> tuple[Relation, Relation]:
+    def _aligned(self, tree: exp.SetOperation, name: str, left: Relation, right: Relation) -> tuple[Relation, Relation]:
         """Both sides with the same column names and types."""
         a_items: list[Item] = []
         b_items: list[Item] = []
@@ -264,13 +260,21 @@ def refuse_emission(emit: str, span: Span) -> None:
         )
 
 
+def require_final(emit: str, node: Node, span: Span) -> None:
+    """EMIT FINAL promises that a row never changes."""
+    if emit == "final" and not node.append_only:
+        raise PlanError(
+            "EMIT FINAL needs a window: this query changes rows that it has given",
+            span,
+            hint="GROUP BY window_start, window_end of a window function, or leave EMIT FINAL out.",
+        )
+
+
 def filtered(source: Relation, condition: Typed) -> Relation:
     """The rows of `source` for which `condition` is TRUE."""
     schema = source.node.schema
     columns = tuple((c, quote(c)) for c in schema.names)
-    node = Project(
-        (source.node,), schema, source.node.append_only, source.node.hidden, columns, condition.sql
-    )
+    node = Project((source.node,), schema, source.node.append_only, source.node.hidden, columns, condition.sql)
     return Relation(node, source.fields, source.window)
 
 
@@ -287,9 +291,7 @@ def projected(source: Relation, items: Sequence[Item], window: Window | None) ->
         columns.append((column, value.sql))
         fields.append(Field(column, column, value.type, value.time))
     schema = Schema(tuple(Column(f.column, f.type, f.time) for f in fields))
-    node: Node = Project(
-        (source.node,), schema, source.node.append_only, source.node.hidden, tuple(columns), None
-    )
+    node: Node = Project((source.node,), schema, source.node.append_only, source.node.hidden, tuple(columns), None)
     return Relation(node, tuple(fields), _kept_window(window, columns))
 
 

@@ -64,9 +64,7 @@ def _pruned(node: Node, needed: set[str]) -> Node:
         key = node.schema.primary_key if set(node.schema.primary_key) <= needed else ()
         return replace(node, schema=Schema(kept, key))
     if isinstance(node, Union):
-        union = replace(
-            node, inputs=tuple(_pruned(i, needed) for i in node.inputs), schema=_only(node.schema, needed)
-        )
+        union = replace(node, inputs=tuple(_pruned(i, needed) for i in node.inputs), schema=_only(node.schema, needed))
         return replace(union, inputs=tuple(_ordered(i, union.schema) for i in union.inputs))
     if isinstance(node, Project):
         columns = tuple((name, sql) for name, sql in node.columns if name in needed)
@@ -128,9 +126,7 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
     options = table_options(given)
     module = modules.connector(options.connector)
     if not hasattr(module, "source"):
-        raise PlanError(
-            f'connector "{options.connector}" of "{table.name}" cannot be read', hint="It is a sink only."
-        )
+        raise PlanError(f'connector "{options.connector}" of "{table.name}" cannot be read', hint="It is a sink only.")
     computed = tuple(
         c
         for c in table.columns
@@ -145,9 +141,7 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
     )
     used = [c for c in table.columns if c.kind != "computed" and (c.name in schema or quote(c.name) in text)]
     physical = [c for c in used if c.kind == "physical"]
-    metadata = tuple(
-        MetadataColumn(c.name, c.metadata_key, c.type, c.virtual) for c in used if c.kind == "metadata"
-    )
+    metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type, c.virtual) for c in used if c.kind == "metadata")
     spec = TableSpec(
         table.name,
         Schema(tuple(Column(c.name, c.type) for c in physical), table.primary_key),
@@ -199,8 +193,5 @@ def _decoders(
 def _decoded(use: FormatUse, read: list[TableColumn], held: list[TableColumn], prefix: str) -> Decoded:
     """Columns that come from one part of the record, which holds more; there they lack the prefix."""
     module = modules.format_module(use.name, "format")
-    schemas = [
-        Schema(tuple(Column(c.name.removeprefix(prefix), c.type) for c in columns))
-        for columns in (read, held)
-    ]
+    schemas = [Schema(tuple(Column(c.name.removeprefix(prefix), c.type) for c in columns)) for columns in (read, held)]
     return Decoded(module.decoder(schemas[0], use.options, schemas[1]), tuple(c.name for c in read))

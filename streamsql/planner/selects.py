@@ -95,9 +95,7 @@ class SelectScope(Scope):
 
     def _compared(self, tree: exp.Expr, value: Typed, sql: str, relation: Relation, how: str) -> Typed:
         if len(relation.fields) != 1:
-            raise SQLTypeError(
-                f"the subquery has {len(relation.fields)} columns, one is compared", span_of(tree)
-            )
+            raise SQLTypeError(f"the subquery has {len(relation.fields)} columns, one is compared", span_of(tree))
         field = relation.fields[0]
         kind = common_type([value.type, field.type])
         if kind is None or value.type.is_character != field.type.is_character:
@@ -110,6 +108,8 @@ class SelectScope(Scope):
             BOOLEAN.as_nullable(value.type.nullable or field.type.nullable),
         )
 
+
+STRICT = "streamsql.strict"
 
 _OPERATORS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -169,9 +169,7 @@ class AggregateScope(SelectScope):
         return super().call(tree) if not isinstance(tree, exp.Column) else None
 
     def _key(self, tree: exp.Expr) -> Typed | None:
-        if any(aggregate_name(n) for n in tree.walk()) or not any(
-            isinstance(n, exp.Column) for n in tree.walk()
-        ):
+        if any(aggregate_name(n) for n in tree.walk()) or not any(isinstance(n, exp.Column) for n in tree.walk()):
             return None
         try:
             sql = self.source.binder.bind(tree).sql
@@ -235,12 +233,19 @@ def bind_aggregate(tree: exp.Expr, scope: SelectScope, *, grouped: bool) -> aggr
     star = len(arguments) == 1 and isinstance(arguments[0], exp.Star)
     bound = [] if star else [scope.binder.bind(a) for a in arguments]
     try:
-        return aggregates.bind(
+        bound_call = aggregates.bind(
             call.name.upper(), bound, distinct=distinct, filter=condition, order=order, grouped=grouped
         )
     except SQLTypeError as error:
         error.span = error.span or span_of(tree)
         raise
+    if bound_call.local_only and scope.planner.settings.get(STRICT, "false").lower() == "true":
+        raise PlanError(
+            f"aggregate {call.name.upper()} is not in Flink",
+            span_of(tree),
+            hint=f"SET '{STRICT}' = 'false' allows what only runs here.",
+        )
+    return bound_call
 
 
 def boolean(value: Typed, tree: exp.Expr, clause: str) -> Typed:

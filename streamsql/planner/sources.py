@@ -51,9 +51,7 @@ class Sources:
         clause = tree.args.get("with_")
         if clause is not None:
             if clause.args.get("recursive"):
-                raise PlanError(
-                    "WITH RECURSIVE is not built", span_of(clause), hint="Write it without recursion."
-                )
+                raise PlanError("WITH RECURSIVE is not built", span_of(clause), hint="Write it without recursion.")
             for cte in clause.expressions:
                 columns = tuple(c.name for c in cte.args["alias"].args.get("columns") or ())
                 self.common = {**self.common, cte.alias: _Common(cte.this, columns, self.common)}
@@ -72,9 +70,7 @@ class Sources:
             relation = join(self, joined, relation, outer)
         laterals = tree.args.get("laterals")
         if laterals:
-            raise PlanError(
-                "LATERAL is not built", span_of(laterals[0]), hint="Use a plain subquery in FROM."
-            )
+            raise PlanError("LATERAL is not built", span_of(laterals[0]), hint="Use a plain subquery in FROM.")
         return relation
 
     def item(self, tree: exp.Expr, outer: Scope | None) -> Relation:
@@ -117,9 +113,7 @@ class Sources:
     def table(self, tree: exp.Table) -> Relation:
         span = span_of(tree)
         if tree.args.get("version"):
-            raise PlanError(
-                "FOR SYSTEM_TIME AS OF is not built", span_of(tree), hint="Join after aggregating."
-            )
+            raise PlanError("FOR SYSTEM_TIME AS OF is not built", span_of(tree), hint="Join after aggregating.")
         if not tree.db and tree.name in self.common:
             return self._common(tree.name)
         assert span is not None
@@ -128,11 +122,7 @@ class Sources:
             base = name.last.removesuffix(side)
             if base != name.last and base in self.planner.catalog.tables:
                 return self._side(self.planner.catalog.tables[base], side, tree)
-        if (
-            name.last not in self.planner.catalog.tables
-            and self.common
-            and name.last not in self.planner.catalog.views
-        ):
+        if name.last not in self.planner.catalog.tables and self.common and name.last not in self.planner.catalog.views:
             known = [*self.common, *self.planner.catalog.names()]
             raise BindError(
                 f'table or view "{name.last}" does not exist',
@@ -143,9 +133,7 @@ class Sources:
         hints = tree.args.get("hints") or ()
         if isinstance(found, View):
             if hints:
-                raise PlanError(
-                    f'OPTIONS on "{name}": it is a view', span_of(tree), hint="Hint the tables in it."
-                )
+                raise PlanError(f'OPTIONS on "{name}": it is a view', span_of(tree), hint="Hint the tables in it.")
             return self._view(found)
         return table_relation(_hinted(found, hints))
 
@@ -179,9 +167,7 @@ class Sources:
         width = len(rows[0])
         for bound, row in zip(rows, tree.expressions, strict=True):
             if len(bound) != width:
-                raise BindError(
-                    f"a row of VALUES has {len(bound)} columns, the first has {width}", span_of(row)
-                )
+                raise BindError(f"a row of VALUES has {len(bound)} columns, the first has {width}", span_of(row))
         types = [self._column_type(tree, i, [row[i] for row in rows]) for i in range(width)]
         names = [f"EXPR${i}" for i in range(width)]
         lines = [
@@ -211,9 +197,7 @@ def _hinted(table: Table, hints: Iterable[exp.Expr]) -> Table:
     options = dict(table.options)
     for hint in hints:
         if hint.name.upper() != "OPTIONS":
-            raise PlanError(
-                f"hint {hint.name} is not built", span_of(hint), hint="OPTIONS('key'='value') is."
-            )
+            raise PlanError(f"hint {hint.name} is not built", span_of(hint), hint="OPTIONS('key'='value') is.")
         options.update({pair.this.name: pair.expression.name for pair in hint.expressions})
     return replace(table, options=options) if options != table.options else table
 

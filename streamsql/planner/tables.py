@@ -59,8 +59,7 @@ def _merged(statement: CreateTable, base: Table | None, settings: Mapping[str, s
         columns = [
             c
             for c in base.columns
-            if c.kind == "physical"
-            or modes["metadata" if c.kind == "metadata" else "generated"] != "excluding"
+            if c.kind == "physical" or modes["metadata" if c.kind == "metadata" else "generated"] != "excluding"
         ]
     own = {c.name for c in columns}
     for column in statement.columns:
@@ -111,9 +110,7 @@ def _modes(statement: CreateTable) -> dict[str, str]:
     for mode, kind in statement.like.choices if statement.like else ():
         if kind != "all":
             if kind not in modes:
-                raise BindError(
-                    f'LIKE has no "{kind}"', statement.span, hint=did_you_mean(kind, modes, "Choices")
-                )
+                raise BindError(f'LIKE has no "{kind}"', statement.span, hint=did_you_mean(kind, modes, "Choices"))
             modes[kind] = mode
     return modes
 
@@ -150,9 +147,7 @@ def _bind_computed(columns: list[TableColumn], settings: Mapping[str, str]) -> l
     return bound
 
 
-def _watermark(
-    statement: CreateTable, columns: list[TableColumn], settings: Mapping[str, str]
-) -> Watermark | None:
+def _watermark(statement: CreateTable, columns: list[TableColumn], settings: Mapping[str, str]) -> Watermark | None:
     definition = statement.watermark
     if definition is None:
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, quote
+from streamsql.core.typed import Typed
 from streamsql.errors import BindError, PlanError, SQLTypeError
 from streamsql.operators import window_aggregate as operators
 from streamsql.operators.session import session_assign
@@ -32,7 +33,7 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
     relation = sources.item(tree.this, outer)
     function = str(tree.args["function"]).upper()
     scope = SelectScope(relation.fields, sources.planner, outer)
-    time = scope.column(tree.args["time"])
+    time = _time_column(tree.args["time"], relation, scope)
     field = next(f for f in relation.fields if f.typed().sql == time.sql)
     if not field.type.is_timestamp:
         raise SQLTypeError(
@@ -57,8 +58,7 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
     names = tuple(_free(relation, name) for name in (START, END, TIME))
     node = _assign(sources, tree, relation, scope, bounds, field, (names[0], names[1], names[2]))
     fields = [
-        Field(f.name, f.column, f.type, f.time if f.time == "proctime" else "", f.qualifier)
-        for f in relation.fields
+        Field(f.name, f.column, f.type, f.time if f.time == "proctime" else "", f.qualifier) for f in relation.fields
     ]
     fields += [
         Field(visible, name, node.schema[name].type, node.schema[name].time if field.time else "")
@@ -67,6 +67,14 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
     local = field.type.root == "TIMESTAMP_LTZ"
     window = Window(names[0], names[1], names[2], local, function, rowtime=bool(field.time))
     return Relation(node, tuple(fields), window)
+
+
+def _time_column(tree: exp.Expr, relation: Relation, scope: SelectScope) -> Typed:
+    """The column of DESCRIPTOR; ksqlDB's ROWTIME is the one time attribute, unless a column is called so."""
+    times = [f for f in relation.fields if f.time]
+    if tree.name.upper() == "ROWTIME" and len(times) == 1 and all(f.name != tree.name for f in relation.fields):
+        return times[0].typed()
+    return scope.column(tree)
 
 
 def _assign(
@@ -132,16 +140,12 @@ def window_bounds(tree: WindowTable, function: str) -> Bounds | Session:
 def _bare(tree: exp.Expr) -> exp.Interval:
     while not isinstance(tree, exp.Interval):
         if not isinstance(tree, exp.Neg | exp.Paren):
-            raise SQLTypeError(
-                "a window takes interval literals", span_of(tree), hint="Write INTERVAL '1' MINUTE."
-            )
+            raise SQLTypeError("a window takes interval literals", span_of(tree), hint="Write INTERVAL '1' MINUTE.")
         tree = tree.this
     return tree
 
 
-def window_aggregate(
-    source: Relation, window: Window, scope: AggregateScope, sets: list[tuple[int, ...]]
-) -> Relation:
+def window_aggregate(source: Relation, window: Window, scope: AggregateScope, sets: list[tuple[int, ...]]) -> Relation:
     """GROUP BY window_start, window_end, …: emits once, when the window closes.
 
     Keys that are window columns become the node's own; the others are its keys.
@@ -163,13 +167,9 @@ def window_aggregate(
         zone=zone,
         local_zoned=window.local,
         sets=[tuple(plain.index(i) for i in s if i in plain) for s in sets],
-        groupings=[
-            (name, tuple(plain.index(i) for i in of if i in plain)) for name, of in scope.groupings.items()
-        ],
+        groupings=[(name, tuple(plain.index(i) for i in of if i in plain)) for name, of in scope.groupings.items()],
     )
     fields = tuple(Field(c.name, c.name, c.type, c.time) for c in node.schema)
     named = {bound: name for name, bound in bounds}
-    kept = replace(
-        window, start=named["start"], end=named["end"], time=named.get("time", ""), aggregated=True
-    )
+    kept = replace(window, start=named["start"], end=named["end"], time=named.get("time", ""), aggregated=True)
     return Relation(node, fields, kept)

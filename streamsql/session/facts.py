@@ -10,19 +10,10 @@ from typing import Any, Literal
 from streamsql.errors import BindError, did_you_mean
 from streamsql.planner.catalog import Catalog, Table, View
 from streamsql.session.query import Query
+from streamsql.session.settings import SETTINGS
 from streamsql.sql import canonical
 from streamsql.sql import statements as st
 from streamsql.values.functions import functions, lookup
-
-SETTINGS: Mapping[str, str] = {
-    "execution.checkpointing.interval": "1 s",
-    "table.exec.sink.not-null-enforcer": "ERROR",
-    "table.local-time-zone": "UTC",
-    "streamsql.state.dir": "",
-    "streamsql.threads": "1",
-    "streamsql.strict": "false",
-}
-"""Every setting that SET takes, and its default. Other keys are refused, save Flink's own prefixes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +71,7 @@ class Facts:
             case "COLUMNS" if statement.name is not None:
                 return self._described(statement.name)
             case "CREATE TABLE" | "CREATE VIEW" if statement.name is not None:
-                return Result(
-                    "table", columns=(("result", "STRING"),), rows=((self._created(statement.name),),)
-                )
+                return Result("table", columns=(("result", "STRING"),), rows=((self._created(statement.name),),))
             case _:
                 raise BindError(
                     f"SHOW {statement.what} is not built",

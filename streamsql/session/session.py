@@ -18,27 +18,12 @@ from streamsql.errors import BindError, Source, SQLError, StreamSQLError, UsageE
 from streamsql.planner.catalog import Catalog, TableColumn
 from streamsql.planner.planner import Plan, Planner
 from streamsql.planner.relational import Constant
-from streamsql.session.facts import SETTINGS, CatalogView, Facts, Result
+from streamsql.session.facts import CatalogView, Facts, Result
 from streamsql.session.query import Query
+from streamsql.session.settings import SETTINGS, checked
 from streamsql.sql import parse
 from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
-
-FOREIGN = (
-    "table.",
-    "execution.",
-    "pipeline.",
-    "parallelism.",
-    "state.",
-    "sql-client.",
-    "restart-strategy",
-    "python.",
-    "jobmanager.",
-    "taskmanager.",
-    "rest.",
-    "cluster.",
-)
-"""Flink's settings: kept for the cluster that a file may run on; those not listed above do nothing here."""
 
 
 class Session:
@@ -95,8 +80,7 @@ class Session:
     def describe(self, name: str) -> tuple[TableColumn, ...]:
         """The columns of a table. Raises UsageError when there is no such table."""
         if name not in self._catalog.tables:
-            raise UsageError(f'table "{name}" does not exist',
-                             hint=did_you_mean(name, self._catalog.tables, "Tables"))
+            raise UsageError(f'table "{name}" does not exist', hint=did_you_mean(name, self._catalog.tables, "Tables"))
         return self._catalog.tables[name].columns
 
     @property
@@ -204,18 +188,14 @@ class Session:
                 return self._inserts(statement.inserts)
             case st.CreateTable():
                 made = planner.create_table(statement)
-                return Result(
-                    "message", f'table "{statement.name}" {"created" if made else "exists already"}'
-                )
+                return Result("message", f'table "{statement.name}" {"created" if made else "exists already"}')
             case st.CreateView():
                 view = planner.create_view(statement)
                 return Result("message", f'view "{statement.name}" {"created" if view else "exists already"}')
             case st.Drop():
                 gone = planner.drop(statement)
                 kind = statement.kind.lower()
-                return Result(
-                    "message", f'{kind} "{statement.name}" {"dropped" if gone else "was not there"}'
-                )
+                return Result("message", f'{kind} "{statement.name}" {"dropped" if gone else "was not there"}')
             case st.Explain():
                 lines = planner.explain(statement).split("\n")
                 return Result("table", columns=(("plan", "STRING"),), rows=tuple((line,) for line in lines))
@@ -262,9 +242,7 @@ class Session:
         return query
 
     def _set(self, key: str, value: str) -> None:
-        if key not in SETTINGS and not key.startswith(FOREIGN):
-            raise UsageError(f'setting "{key}" does not exist', hint=did_you_mean(key, SETTINGS, "Settings"))
-        self.settings[key] = value
+        self.settings[key] = checked(key, value)
 
     def _set_statement(self, statement: st.Set) -> Result:
         if statement.key is None:
@@ -312,9 +290,7 @@ def _fixed(result: Result) -> Plan:
     rows = result.rows if result.columns else ((result.message,),)
     schema = Schema(tuple(Column(name, STRING) for name in names))
     cells = [["NULL::VARCHAR" if v is None else text_literal(str(v)) for v in row] for row in rows]
-    values = (
-        ", ".join(f"({', '.join(row)})" for row in cells) or f"({', '.join(['NULL::VARCHAR'] * len(names))})"
-    )
+    values = ", ".join(f"({', '.join(row)})" for row in cells) or f"({', '.join(['NULL::VARCHAR'] * len(names))})"
     columns = ", ".join(quote(n) for n in names)
     text = f"SELECT * FROM (VALUES {values}) AS t({columns})" + ("" if cells else " WHERE FALSE")
     return Plan((Constant((), schema, True, (WATERMARK, SEQ), text),), "", schema, True)

@@ -18,7 +18,7 @@ _KSQL_OPTIONS = {
     "value_format": "value.format",
     "key_format": "key.format",
     "format": "format",
-    "partitions": "sink.partitions",
+    "partitions": "sink.topic.partitions",
     "bootstrap_servers": "properties.bootstrap.servers",
 }
 _KSQL_FORMATS = {
