@@ -94,11 +94,13 @@ class Scope:
         if not fields:
             return None
         if len(fields) > 1:
-            owners = ", ".join(f'"{f.qualifier}"' for f in fields)
+            owners = ", ".join(f'"{f.qualifier}"' for f in fields if f.qualifier)
             raise BindError(
                 f'column "{parts[0]}" is ambiguous',
                 span_of(tree),
-                hint=f"Write it with its table: it is in {owners}.",
+                hint=f"Write it with its table: it is in {owners}."
+                if owners
+                else "Give one of them another name with AS where it comes from.",
             )
         value = fields[0].typed()
         for name in parts[1:]:

@@ -14,7 +14,7 @@ from streamsql.core.types import STRING
 from streamsql.engine.job import Job, Watch
 from streamsql.engine.plan import JobPlan
 from streamsql.engine.side import SideTables
-from streamsql.errors import BindError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
+from streamsql.errors import BindError, PlanError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
 from streamsql.planner.catalog import Catalog, TableColumn
 from streamsql.planner.planner import Plan, Planner
 from streamsql.planner.relational import Constant
@@ -24,6 +24,7 @@ from streamsql.session.settings import SETTINGS, checked
 from streamsql.sql import parse
 from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
+from streamsql.values.java_zones import known_zone
 
 
 class Session:
@@ -209,6 +210,9 @@ class Session:
                 return self._facts.describe(statement)
             case st.StopJob():
                 return self._stop(statement)
+            case st.CreateFunction():
+                raise PlanError("CREATE FUNCTION is not built", statement.name.span,
+                                hint="Built-in functions: SHOW FUNCTIONS.")
         raise UsageError(f"{type(statement).__name__} is not built")
 
     def _inserts(self, statements: Sequence[st.Insert]) -> Result:
