@@ -120,10 +120,10 @@ class Job:
         """Open state, sinks and sources; resume where the state says. Raises what they raise."""
         self.database = Database(self._state, threads=self._threads)
         self._open = True
-        load(self.database, repr(self.plan.roots))
+        self._timed = load(self.database, repr(self.plan.roots))
         if self._prepare is not None:
             self._prepare(self.database)
-        set_clock(self.database.everywhere, self.clock.now_us())
+        self._set_clock()
         self._checkpoint = Checkpoint(self.database)
         self._saved = self._checkpoint.load(self.plan.fingerprint)
         for (table, side), rows in self._checkpoint.sides().items():
@@ -230,7 +230,7 @@ class Job:
 
     def turn(self) -> bool:
         """Take what every input has, once. False when there was nothing."""
-        set_clock(self.database.everywhere, self.clock.now_us())
+        self._set_clock()
         worked = self._emit_pending()
         for given in self._inputs:
             reading = None if given.finished else given.reader.next()
@@ -240,6 +240,10 @@ class Job:
                 self._idle(given)
         self._end_sides()
         return worked
+
+    def _set_clock(self) -> None:
+        if self._timed:
+            set_clock(self.database.everywhere, self.clock.now_us())
 
     def _emit_pending(self) -> bool:
         pending, self._pending = self._pending, []

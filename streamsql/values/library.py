@@ -35,7 +35,8 @@ def _definitions() -> dict[str, tuple[str, frozenset[str]]]:
 
 def called(text: str) -> frozenset[str]:
     """The names that SQL calls, and those that these call."""
-    known, open_names = {CLOCK}, set(_CALL.findall(text))
+    known: set[str] = set()
+    open_names = set(_CALL.findall(text))
     while open_names:
         name = open_names.pop()
         if name not in known:
@@ -44,10 +45,14 @@ def called(text: str) -> frozenset[str]:
     return frozenset(known)
 
 
-def load(database: Library, text: str) -> None:
-    """Define on `database` what the SQL in `text` calls; once, before any statement is prepared."""
+def load(database: Library, text: str) -> bool:
+    """Define on `database` what the SQL in `text` calls; once, before any statement is prepared.
+
+    True if it reads the clock, which `set_clock` then binds before each batch: that costs two updates.
+    """
     names = called(text)
     register(database, names)
     for name, (statement, _) in _definitions().items():
         if name in names:
             database.everywhere(statement)
+    return CLOCK in names
