@@ -101,7 +101,8 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_ratio": ("n, d", "CASE WHEN d = 0 AND n IS NOT NULL THEN error('division by zero') ELSE " + _RATIO + " END"),
     "f_divisor": ("n, d", "CASE WHEN d = 0 AND n IS NOT NULL THEN error('division by zero') ELSE d END"),
     "f_guess": ("n, d", "CAST(CAST(n AS DOUBLE) / CAST(d AS DOUBLE) AS HUGEINT)"),
-    "f_settled": ("n, d, q", "(q + CASE WHEN 2 * (n - q * d) >= d THEN 1 WHEN 2 * (n - q * d) < -d THEN -1 ELSE 0 END)"),
+    "f_settled": ("n, d, q", "(q + CASE WHEN 2 * (n - q * d) >= d THEN 1 "
+                  "WHEN 2 * (n - q * d) < -d THEN -1 ELSE 0 END)"),
     # DuckDB holds NaN equal to itself and above all; Java's operators hold it in no order
     "f_eq": ("a, b", f"(a = b) AND a <= {INFINITY}"),
     "f_neq": ("a, b", f"(a <> b) OR (a > {INFINITY} AND b IS NOT NULL)"),
@@ -128,7 +129,8 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_boolean": ("t", "CASE WHEN lower(t) IN ('true', 't', 'yes', 'y', '1') THEN true "
                   "WHEN lower(t) IN ('false', 'f', 'no', 'n', '0') THEN false END"),
     "f_to_date": ("t", "CASE WHEN t IS NULL THEN NULL ELSE COALESCE(CASE WHEN strlen(t) = 10 AND t >= '0' AND t < ':' "
-                  "THEN CAST(try_strptime(t, '%Y-%m-%d') AS DATE) END, TRY_CAST(f_day(regexp_extract(t, '^\\s*([0-9]{1,4}(-[0-9]{1,2}){0,2})(\\s.*)?$', 1)) "
+                  "THEN CAST(try_strptime(t, '%Y-%m-%d') AS DATE) END, TRY_CAST(f_day(regexp_extract(t, "
+                  "'^\\s*([0-9]{1,4}(-[0-9]{1,2}){0,2})(\\s.*)?$', 1)) "
                   "AS DATE)) END"),
     "f_day": ("t", "NULLIF(CASE WHEN t = '' THEN '' ELSE lpad(split_part(t, '-', 1), 4, '0') || '-' || "
               "f_two(split_part(t, '-', 2)) || '-' || f_two(split_part(t, '-', 3)) END, '')"),
