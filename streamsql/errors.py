@@ -143,7 +143,10 @@ class PlanError(SQLError):
 
 
 class DataError(StreamSQLError):
-    """A record that cannot be processed; `topic` is the path for files and the table elsewhere."""
+    """A record that cannot be processed; `topic` is the path for files and the table elsewhere.
+
+    whole: no single record is at fault but a group of them, and to leave one out would help nobody.
+    """
 
     def __init__(
         self,
@@ -154,9 +157,10 @@ class DataError(StreamSQLError):
         offset: int | None = None,
         detail: str | None = None,
         hint: str | None = None,
+        whole: bool = False,
     ) -> None:
         super().__init__(message, detail=detail, hint=hint)
-        self.topic, self.partition, self.offset = topic, partition, offset
+        self.topic, self.partition, self.offset, self.whole = topic, partition, offset, whole
 
     def __str__(self) -> str:
         parts = [f"{name} {value}" for name, value in

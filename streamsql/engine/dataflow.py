@@ -74,7 +74,7 @@ class Dataflow:
         try:
             out = vertex.operator.step(port, batch)
         except DataError as error:
-            if error.offset is not None or SEQ not in batch.table.column_names:
+            if error.whole or error.offset is not None or SEQ not in batch.table.column_names:
                 raise
             if len(batch) == 1:
                 self._on_bad_row(vertex, batch, error)

@@ -7,6 +7,7 @@ overflow refuses) or InternalError (SQL that we generated wrongly).
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ _OF_A_VALUE = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.In
 _REFUSED_BY_PYTHON = "Python exception occurred while executing the UDF: ValueError: "
 """What comes before the words of a function of `values.udfs` that refuses a value."""
 
+_DETAIL = "\x1e"
+"""Separates in one line the words of a refusal from its detail, which is JSON."""
+
 _ROWS_A_BATCH = 1 << 20
 
 # DuckDB advises `con.sql(…)` instead, which cannot bind parameters to EXECUTE, costs 0.3 ms more a
@@ -36,10 +40,17 @@ def translated(error: duckdb.Error, sql: str) -> StreamSQLError:
     """DuckDB's error as one of ours."""
     text = str(error)
     if isinstance(error, _OF_A_VALUE):
-        return DataError(text.split("\n")[0].split(": ", 1)[-1].removeprefix(_REFUSED_BY_PYTHON))
+        words, _, detail = text.split("\n")[0].split(": ", 1)[-1].removeprefix(_REFUSED_BY_PYTHON).partition(_DETAIL)
+        more, whole = json.loads(detail) if detail else (None, False)
+        return DataError(words, detail=more, whole=whole)
     if isinstance(error, duckdb.IOException):
         return StateError(f"the state database cannot be used: {text}")
     return InternalError(f"DuckDB refused generated SQL: {text}", detail=sql)
+
+
+def refusal(message: str, detail: str | None, *, whole: bool = False) -> ValueError:
+    """What a Python function that DuckDB calls raises to be a DataError: DuckDB carries its words alone."""
+    return ValueError(" ".join(message.split()) + _DETAIL + json.dumps([detail, whole]))
 
 
 @contextlib.contextmanager
@@ -165,14 +176,17 @@ class Database:
         return self.query(f"SELECT * FROM ({sql}) LIMIT 0").schema
 
     def function(self, name: str, call: Callable[..., Any], arguments: list[str], result: str, *,
-                 vectorised: bool = True) -> None:
-        """Register a Python function, NULLs passed to it; vectorised ones take and give Arrow arrays."""
+                 vectorised: bool = True, volatile: bool = False) -> None:
+        """Register a Python function, NULLs passed to it; vectorised ones take and give Arrow arrays.
+
+        A volatile one may give another value for the same arguments: it is called for every row.
+        """
         with errors_of(name):
             for connection in self._both:
                 connection.create_function(
                     name, call, [duckdb.type(a) for a in arguments], duckdb.type(result),
                     type=PythonUDFType.ARROW if vectorised else PythonUDFType.NATIVE,
-                    null_handling=FunctionNullHandling.SPECIAL)
+                    null_handling=FunctionNullHandling.SPECIAL, side_effects=volatile)
 
     def has_table(self, name: str) -> bool:
         found = self.query("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", name)
