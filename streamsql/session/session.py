@@ -24,7 +24,6 @@ from streamsql.session.settings import SETTINGS, checked
 from streamsql.sql import parse
 from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
-from streamsql.values.java_zones import known_zone
 
 
 class Session:
