@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 from tests.benchmarks.stages import STAGES
 
@@ -34,16 +35,21 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}"
 
 
-def table(limit_rate: float, lines: Sequence[Line]) -> str:
+def median_line(lines: Sequence[Line]) -> Line:
+    """The medians of one benchmark's rounds."""
+    stages = {s: median(line.stages_s[s] for line in lines) for s in STAGES}
+    return Line(lines[0].name, median(line.rate for line in lines), median(line.ratio for line in lines),
+                lines[0].target, median(line.cpu_s for line in lines), stages)
+
+
+def table(lines: Sequence[Line]) -> str:
     """Rates, ratios, and where the CPU time of a million rows goes."""
     stages = [*STAGES, "other"]
     out = [f"| query | rows/s | ratio | target | CPU s/M | {' | '.join(stages)} |",
-           "|---|---|---|---|---|" + "---|" * len(stages),
-           f"| the client alone: consume and drop | {limit_rate / 1000:.0f} k | 1.00 | | |{' |' * len(stages)}"]
+           "|---|---|---|---|---|" + "---|" * len(stages)]
     for line in lines:
-        spent = [line.stages_s.get(s, 0.0) for s in STAGES]
-        other = max(0.0, line.cpu_s - sum(spent))
-        shares = [f"{100 * s / line.cpu_s:.0f} %" for s in (*spent, other)]
+        spent = [line.stages_s[s] for s in STAGES]
+        shares = [f"{100 * s / line.cpu_s:.0f} %" for s in (*spent, max(0.0, line.cpu_s - sum(spent)))]
         out.append(f"| {line.name} | {line.rate / 1000:.0f} k | {line.ratio:.2f} | {line.target:.2f} "
                    f"| {line.cpu_s:.2f} | {' | '.join(shares)} |")
     return "\n".join(out)

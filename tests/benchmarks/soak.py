@@ -38,24 +38,24 @@ def _sample(query: streamsql.Query) -> Sample:
                   statistics.state_rows)
 
 
-def samples(bootstrap: str) -> list[Sample]:
-    """Run the tumbling count over all rows; a sample about every million."""
+def samples(bootstrap: str, rows: int) -> list[Sample]:
+    """Run the tumbling count over all rows; a sample at the first rows, then about every million."""
     topics = {"bootstrap": bootstrap, "bids": f"long-{time.time_ns()}"}
     client.create(bootstrap, topics["bids"])
-    client.fill(bootstrap, topics["bids"], Bids().chunks(ROWS), RUN)
+    client.fill(bootstrap, topics["bids"], Bids().chunks(rows), RUN)
     with streamsql.connect() as session:
         query = queries.prepared(session, queries.COUNT, topics).start()
-        taken = [_sample(query)]
+        taken: list[Sample] = []
         while not query.wait(0.02):
             now = _sample(query)
-            if now.rows - taken[-1].rows >= STEP:
+            if now.rows and (not taken or now.rows - taken[-1].rows >= STEP):
                 taken.append(now)
         return [*taken, _sample(query)]
 
 
-def report(bootstrap: str) -> tuple[str, bool]:
+def report(bootstrap: str, rows: int) -> tuple[str, bool]:
     """A table, and whether cost and memory stayed."""
-    taken = samples(bootstrap)
+    taken = samples(bootstrap, rows)
     costs = [(b.cpu_s - a.cpu_s) * 1e6 / (b.rows - a.rows) for a, b in pairwise(taken)
              if b.rows - a.rows >= STEP // 2]
     growth = max(s.memory_mb for s in taken[3:]) - taken[2].memory_mb
