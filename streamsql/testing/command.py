@@ -42,13 +42,14 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
 def test(arguments: Sequence[str]) -> int:
     """Run what the arguments name; the exit code. Raises UsageError (exit code 2)."""
     given = _parser().parse_args(arguments)
-    if given.record:
-        for path in files(given.paths):
-            _record(path)
-        return PASSED
     wanted = given.mode or ["plain"]
     modes = list(Mode) if "all" in wanted else [Mode(name) for name in wanted]
-    counts = [_run(read(path), mode) for path in files(given.paths) for mode in modes]
+    cases = [read(path) for path in files(given.paths)]
+    if given.record:
+        for case in cases:
+            _record(case)
+        return PASSED
+    counts = [_run(case, mode) for case in cases for mode in modes]
     passed, failed = counts.count(True), counts.count(False)
     skipped = counts.count(None)
     sys.stdout.write(f"{passed} passed, {failed} failed{f', {skipped} not for this mode' if skipped else ''}\n")
@@ -64,13 +65,12 @@ def _run(case: Case, mode: Mode) -> bool | None:
     return not failures
 
 
-def _record(path: Path) -> None:
+def _record(case: Case) -> None:
     """What cannot be recorded (an error that no block expects) is said and left as it is."""
-    case = read(path)
     outcome = execute(case)
     text = recorded(case, outcome)
     if text != "\n".join(case.lines):
-        path.write_text(text)
-        sys.stdout.write(f"{path}: recorded\n")
+        Path(case.origin).write_text(text)
+        sys.stdout.write(f"{case.origin}: recorded\n")
     for failure in outcome.unrecorded:
         sys.stdout.write(f"{failure}\n\n")

@@ -188,7 +188,7 @@ class Execution:
             case st.Select():
                 if step.expected is None and step.error is None:
                     raise self._failure(step.line, "a SELECT of a case is followed by `----` and what it returns")
-                return self._select(statement), False
+                return self._select(statement), statement.query.args.get("order") is not None
         self._open()
         lines: list[str] = []
         for result in self.session.execute(statement.text):
@@ -218,7 +218,7 @@ class Execution:
             query.close()
         shape = [(c.name, c.type) for c in plan.schema]
         changes = [c for rows in taken for c in _changes(rows, shape)]
-        return sorted(" | ".join(c.cells) for c in net(changes))
+        return [" | ".join(c.cells) for c in (changes if plan.append_only else net(changes))]
 
     # Jobs
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from streamsql.core.batch import DIFF
 from streamsql.core.clock import SystemClock
-from streamsql.core.types import DataType
+from streamsql.core.types import BYTES, DataType
 from streamsql.engine.side import SideTables
 from streamsql.errors import InternalError
 from streamsql.operators.scan import Scan
@@ -87,10 +87,15 @@ class Jobs:
         if not sinks:
             self.outputs[job.name] = Output([(c.name, c.type) for c in current.schema])
         for sink in sinks:
-            columns = [(c.name, c.type) for c in self.session.describe(sink)
-                       if c.kind == "physical"]
-            self.outputs.setdefault(sink, Output(columns))
+            self.outputs.setdefault(sink, Output(self._shape(sink)))
         return job
+
+    def _shape(self, sink: str) -> Shape:
+        """What a sink in memory holds: its columns, or the bytes that its format makes of them."""
+        options = self.session.planner.catalog.tables[sink].options
+        if "format" in options or "value.format" in options:
+            return [("value", BYTES), *([("key", BYTES)] if "key.format" in options else [])]
+        return [(c.name, c.type) for c in self.session.describe(sink) if c.kind == "physical"]
 
     def settle(self) -> None:
         """Run everything until nothing moves; then the epoch is committed and the changes are here."""

@@ -42,7 +42,8 @@ class KafkaFeed(MemoryFeed):
         if name not in self._fed:
             return super().options(statement)
         topics = [self._topic(name, n) for n in range(self._case.partitions(name))]
-        columns = ", ".join(f"`{c.name}` {c.type}" for c in statement.columns if c.kind == "physical")
+        columns = ", ".join(f"`{c.name}` {c.type.as_nullable()}" for c in statement.columns
+                            if c.kind == "physical" and c.type is not None)
         for topic in topics:
             self._open(topic, columns)
         given = {o.key for o in statement.options}

@@ -31,6 +31,8 @@ class Mode(Enum):
             return case.without[self.value]
         if self is not Mode.PLAIN and not any(isinstance(s, Input | Claim) for s in case.steps):
             return "it reads no input"
+        if self in (Mode.SPLIT, Mode.SHUFFLE, Mode.KAFKA) and any(isinstance(s, Input) and s.error for s in case.steps):
+            return "an error depends on how the rows before it came"
         if self is Mode.SHUFFLE and not _interleaves(case):
             return "all input is one partition of one table"
         if self is Mode.KAFKA:
