@@ -48,7 +48,7 @@ class DatagenSource:
 
     def __init__(self, table: TableSpec) -> None:
         given = {f"fields.{key}": text for key, text in table.options.prefixed("fields.").items()}
-        parsed = validate(given, datagen_fields.options(table.schema), WHERE)
+        parsed = validate(given, datagen_fields.options(table.declared if len(table.declared) else table.schema), WHERE)
         fields = Fields({key: parsed[key] for key in given}, table.options.integer("seed"))
         self._schema = table.schema.arrow()
         self._fields = [fields.field(f"fields.{column.name}", column.type) for column in table.schema]

@@ -55,7 +55,8 @@ class MetadataColumn:
 class TableSpec:
     """What a connector is told of a table.
 
-    schema     the physical columns, in order (no computed and no metadata columns)
+    schema     the physical columns that are read or written, in order (no computed, no metadata columns)
+    declared   all physical columns, as the table was created with
     metadata   the metadata columns that are used
     options    validated against the connector's OPTIONS
     encoded    True when a format stands between records and columns (there is a `format` option)
@@ -74,6 +75,7 @@ class TableSpec:
     raw: Mapping[str, str] = field(default_factory=dict)
     append_only: bool = True
     job: str = ""
+    declared: Schema = field(default_factory=lambda: Schema(()))
 
 
 @dataclass(frozen=True, slots=True)

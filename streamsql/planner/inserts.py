@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from streamsql.core.connector import MetadataColumn, TableSpec
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema
 from streamsql.core.typed import Typed
@@ -16,7 +15,7 @@ from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Table, TableColumn
 from streamsql.planner.options import FormatUse, TableOptions, table_options
 from streamsql.planner.query import QueryPlanner, refuse_emission, require_final
-from streamsql.planner.scans import Extra, finished, given_options
+from streamsql.planner.scans import Extra, finished, given_options, sink_spec
 from streamsql.planner.scope import Field
 from streamsql.sql import span_of
 from streamsql.sql import statements as sql
@@ -117,25 +116,14 @@ def _insert(
             hint="It is a source only.",
         )
     _check_changes(statement, table, node, options)
-    metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type) for c in table.persisted if c.kind == "metadata")
-    for column in metadata:
-        if not module.METADATA[column.key].writable:
+    for column in (c for c in table.persisted if c.kind == "metadata"):
+        if not module.METADATA[column.metadata_key].writable:
             raise PlanError(
-                f'metadata "{column.key}" of connector "{options.connector}" cannot be written',
+                f'metadata "{column.metadata_key}" of connector "{options.connector}" cannot be written',
                 statement.table.span,
                 hint=f'Declare column "{column.name}" … METADATA VIRTUAL.',
             )
-    physical = Schema(tuple(Column(c.name, c.type) for c in table.physical), table.primary_key)
-    spec = TableSpec(
-        table.name,
-        physical,
-        options.own,
-        metadata,
-        table.primary_key,
-        options.value is not None,
-        given,
-        node.append_only,
-    )
+    spec = sink_spec(table, extra, append_only=node.append_only)
     schema = Schema(tuple(Column(c.name, c.type) for c in table.persisted))
     value, key = _encoders(table, options)
     return Insert((node,), schema, node.append_only, (), spec, table.name, columns, value, key, _enforcer(settings))

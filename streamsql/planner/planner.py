@@ -61,7 +61,7 @@ class Planner:
                 hint="Write CREATE TABLE with its columns, then INSERT INTO it.",
             )
         self._free(statement, statement.or_replace)
-        table = define_table(statement, self.catalog, self.settings)
+        table = define_table(statement, self.catalog, self.settings, self.extra)
         self.catalog.tables[table.name] = table
         return table
 

@@ -18,6 +18,7 @@ from streamsql.operators.project import Project
 from streamsql.operators.scan import Decoded, ErrorMode, Rowtime, Scan
 from streamsql.operators.session import SessionAssign
 from streamsql.operators.side import SideScan
+from streamsql.operators.table_function import TableFunction
 from streamsql.operators.union import Union
 from streamsql.operators.window import WindowAssign
 from streamsql.planner import modules
@@ -69,7 +70,7 @@ def _pruned(node: Node, needed: set[str]) -> Node:
     if isinstance(node, Project):
         columns = tuple((name, sql) for name, sql in node.columns if name in needed)
         node = replace(node, columns=columns, schema=_only(node.schema, needed))
-    if isinstance(node, WindowAssign | SessionAssign):
+    if isinstance(node, WindowAssign | SessionAssign | TableFunction):
         node = replace(node, schema=_only(node.schema, needed))
     text = "\n".join(
         t for f in fields(node) if f.name not in ("inputs", "schema") for t in _texts(getattr(node, f.name))
@@ -144,12 +145,13 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
     metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type, c.virtual) for c in used if c.kind == "metadata")
     spec = TableSpec(
         table.name,
-        Schema(tuple(Column(c.name, c.type) for c in physical), table.primary_key),
+        _physical(physical),
         options.own,
         metadata,
         table.primary_key,
         options.value is not None,
         given,
+        declared=_physical(table.physical),
     )
     value, key = _decoders(table, physical, options)
     rowtime = Rowtime(table.watermark.column, table.watermark.sql) if table.watermark else None
@@ -171,6 +173,29 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
         options.engine.integer("scan.watermark.idle-timeout"),
         options.engine.integer("scan.watermark.max-future"),
     )
+
+
+def sink_spec(table: Table, extra: Extra, *, append_only: bool = True) -> TableSpec:
+    """What a connector is told of a table that is written."""
+    given = given_options(table, extra)
+    options = table_options(given)
+    metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type) for c in table.persisted if c.kind == "metadata")
+    physical = _physical(table.physical)
+    return TableSpec(
+        table.name,
+        physical,
+        options.own,
+        metadata,
+        table.primary_key,
+        options.value is not None,
+        given,
+        append_only,
+        declared=physical,
+    )
+
+
+def _physical(columns: Iterable[TableColumn]) -> Schema:
+    return Schema(tuple(Column(c.name, c.type) for c in columns))
 
 
 def _decoders(

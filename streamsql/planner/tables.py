@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from streamsql.core.options import OptionError
+from streamsql.core.schema import Column, Schema
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, Span, SQLError, SQLTypeError, did_you_mean
 from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Table, TableColumn, Watermark
 from streamsql.planner.options import table_options
+from streamsql.planner.scans import Extra, scan, sink_spec
 from streamsql.planner.scope import Field, Scope
 from streamsql.sql import span_of
 from streamsql.sql.statements import ColumnDef, CreateTable, OptionDef
@@ -19,7 +21,7 @@ from streamsql.values.binder import Binder
 _INHERITED = ("constraints", "generated", "metadata", "options", "partitions", "watermarks")
 
 
-def define_table(statement: CreateTable, catalog: Catalog, settings: Mapping[str, str]) -> Table:
+def define_table(statement: CreateTable, catalog: Catalog, settings: Mapping[str, str], extra: Extra) -> Table:
     """The table that `statement` declares, LIKE resolved.
 
     Raises SQLError, located in the statement's source.
@@ -34,6 +36,7 @@ def define_table(statement: CreateTable, catalog: Catalog, settings: Mapping[str
         base = _base(statement, catalog)
         table = _merged(statement, base, settings)
         _check_options(statement, table)
+        _check_connector(statement, table, extra)
         return table
     except SQLError as error:
         raise error.located(statement.source) from error.__cause__
@@ -213,6 +216,23 @@ def _check_options(statement: CreateTable, table: Table) -> None:
                 _place(statement.options, "key.fields"),
                 hint=did_you_mean(field, physical, "Columns"),
             )
+
+
+def _check_connector(statement: CreateTable, table: Table, extra: Extra) -> None:
+    """The connector and the format accept the table as a whole; nothing is opened."""
+    module = modules.connector(table.options["connector"])
+    columns = tuple(Column(c.name, c.type) for c in table.columns)
+    try:
+        if hasattr(module, "source"):
+            module.source(scan(table, Schema(columns), extra).table)
+        else:
+            module.sink(sink_spec(table, extra))
+    except OptionError as error:
+        at = _place(statement.options, error.option) or statement.name.span
+        raise BindError(error.message, at, detail=error.detail, hint=error.hint) from error
+    except SQLTypeError as error:
+        error.span = error.span or statement.name.span
+        raise
 
 
 def _place(options: tuple[OptionDef, ...], key: str | None) -> Span | None:
