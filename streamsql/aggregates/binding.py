@@ -38,15 +38,17 @@ def is_aggregate(name: str) -> bool:
 
 
 def bind(name: str, args: Sequence[Typed], *, distinct: bool = False, filter: Typed | None = None,
-         order: Sequence[tuple[Typed, bool]] = (), grouped: bool = True) -> Aggregate:
+         order: Sequence[tuple[Typed, bool]] = (), grouped: bool = True,
+         function: Function | None = None) -> Aggregate:
     """The aggregate of a call `name(args)`; `COUNT(*)` has no arguments.
 
     order    of ORDER BY inside the call: expression, and whether descending
+    function of the user, whose name is not in the table
     grouped  False if it may be over no rows at all (no GROUP BY): then its type is nullable
     Raises BindError for an unknown name, SQLTypeError for arguments it does not take; without
     a span, which the caller knows.
     """
-    function = FUNCTIONS.get(name.upper())
+    function = function or FUNCTIONS.get(name.upper())
     if function is None:
         raise BindError(f'aggregate function "{name}" does not exist',
                         hint=did_you_mean(name.upper(), FUNCTIONS, "Aggregates"))

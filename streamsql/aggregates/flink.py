@@ -215,7 +215,8 @@ def _distinct_list(rows: Rows, more: str) -> str:
     """Distinct values in the order of their first arrival; DuckDB sorts DISTINCT only by the value."""
     order = f" ORDER BY {rows.by_arrival()}" if rows.by_arrival() else ""
     values = f"list({rows.args[0]}{order}){rows.where(more)}"
-    return f"list_filter({values}, lambda v, n: list_position({values}, v) = n)"
+    known = "coalesce(list_position(a, b[1]), 0) > 0"
+    return f"list_reduce([[v] FOR v IN {values}], lambda a, b: CASE WHEN {known} THEN a ELSE list_concat(a, b) END)"
 
 
 def _listagg(rows: Rows) -> tuple[Partial, ...]:

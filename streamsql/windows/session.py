@@ -38,7 +38,7 @@ class Session:
         begins, order = quote("$begins"), f"{by}ORDER BY {start}, {end}"
         reached = f"max({end}) OVER ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
         begun = f"SELECT *, CASE WHEN {start} <= {reached} THEN 0 ELSE 1 END AS {begins} FROM {rows}"
-        number = f"sum({begins}) OVER ({order} ROWS UNBOUNDED PRECEDING)"
+        number = f"sum({begins}) OVER ({order} RANGE UNBOUNDED PRECEDING)"  # equal rows are together
         return f"SELECT * EXCLUDE ({begins}), {number} AS {quote('$island')} FROM ({begun})"
 
 

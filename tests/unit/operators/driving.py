@@ -142,6 +142,15 @@ class Chain:
         return [{k: v for k, v in row.items() if k not in (WATERMARK, SEQ)} for row in found]
 
 
+def ran(node: Node, rows: Sequence[Row], most: int, delay_us: int = 0) -> list[Row]:
+    """What `node` makes of all rows in batches of up to `most`, in a database of its own."""
+    database = Database()
+    try:
+        return Chain(node, database).run(rows, random.Random(most), most, delay_us)
+    finally:
+        database.close()
+
+
 def meaning(node: Node, database: Database, rows: Sequence[Row]) -> list[Row]:
     """The relation of `node` and all below it, over all rows at once, computed by DuckDB."""
     bottom = node
