@@ -26,6 +26,11 @@ def test_case(case: Case, mode: Mode) -> None:
     run(case, mode)
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if Mode.KAFKA.reason_against(c) is None], ids=_named)
+def test_case_on_a_real_broker(case: Case, broker: str) -> None:
+    run(case, Mode.KAFKA, servers=broker)
+
+
 @pytest.mark.parametrize("case", CASES, ids=_named)
 def test_first_line_says_the_behaviour(case: Case) -> None:
     assert len(case.title.split()) >= 3, "the first line of a case is a comment that says its one behaviour"

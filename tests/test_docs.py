@@ -24,7 +24,7 @@ def fences(page: Path) -> list[Case]:
 def _runs() -> list[object]:
     cases = [case for page in PAGES if page.exists() for case in fences(page)]
     cases += [read(path) for path in sorted((ROOT / "examples").rglob("*.stream"))]
-    found = []
+    found: list[object] = []
     for case in cases:
         name = Path(case.origin).name
         first = case.steps[0].line + 1 if case.steps else 1
