@@ -9,7 +9,8 @@ from streamsql.core.schema import Schema
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, Source, Span, did_you_mean
 from streamsql.sql import exp
-from streamsql.sql.statements import CreateFunction, CreateTable, Name, WatermarkDef
+from streamsql.sql.statements import CreateTable, Name, WatermarkDef
+from streamsql.values.user import UserFunction
 
 CATALOG, DATABASE = "default_catalog", "default_database"
 """The one catalog and database, by Flink's names."""
@@ -77,12 +78,12 @@ class View:
 
 
 class Catalog:
-    """What names mean. Names are case-sensitive, as in Flink."""
+    """What names mean. Names are case-sensitive, as in Flink; those of functions are kept in lower case."""
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
         self.views: dict[str, View] = {}
-        self.functions: dict[str, CreateFunction] = {}
+        self.functions: dict[str, UserFunction] = {}
 
     def copy(self) -> Catalog:
         """The same names, to try statements on."""
@@ -107,8 +108,10 @@ class Catalog:
         return found
 
     def unknown(self, kind: str, name: str, span: Span | None) -> BindError:
-        names = self.names()
-        hint = did_you_mean(name, names, "Tables") if names else "There are no tables yet: CREATE TABLE first."
+        what = "function" if kind == "function" else "table"
+        names = sorted(self.functions) if what == "function" else self.names()
+        none = f"There are no {what}s yet: CREATE {what.upper()} first."
+        hint = did_you_mean(name, names, f"{what.capitalize()}s") if names else none
         return BindError(f'{kind} "{name}" does not exist', span, hint=hint)
 
     def require_free(self, name: Name) -> None:

@@ -14,6 +14,7 @@ from streamsql.planner.inserts import plan_insert
 from streamsql.planner.query import QueryPlanner, refuse_emission, require_final
 from streamsql.planner.scans import Extra, finished
 from streamsql.planner.tables import define_table
+from streamsql.planner.user_functions import defined, require_own
 from streamsql.sql.statements import (
     CreateFunction,
     CreateTable,
@@ -25,6 +26,7 @@ from streamsql.sql.statements import (
     Statement,
     StatementSet,
 )
+from streamsql.values.user import UserFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,30 @@ class Planner:
         self.catalog.views[view.name] = view
         return view
 
+    def create_function(self, statement: CreateFunction) -> UserFunction | None:
+        """Add the function; None when it exists and IF NOT EXISTS says that this is well."""
+        name = statement.name.last.lower()
+        if name in self.catalog.functions and not statement.or_replace:
+            if statement.if_not_exists:
+                return None
+            raise BindError(
+                f'function "{name}" exists already',
+                statement.name.span,
+                source=statement.source,
+                hint="Use CREATE OR REPLACE FUNCTION, or DROP FUNCTION first.",
+            )
+        try:
+            function = defined(statement)
+        except SQLError as error:
+            raise error.located(statement.source) from error.__cause__
+        self.catalog.functions[name] = function
+        return function
+
+    def add_function(self, function: UserFunction) -> None:
+        """Add a function of the Python API, in the place of one of the same name."""
+        require_own(function.name)
+        self.catalog.functions[function.name] = function
+
     def _free(self, statement: CreateTable | CreateView, replace: bool) -> None:
         try:
             if not replace:
@@ -98,18 +124,17 @@ class Planner:
 
     def drop(self, statement: Drop) -> bool:
         """Remove it; False when it was not there and IF EXISTS says that this is well."""
-        kinds: dict[str, dict[str, Table] | dict[str, View] | dict[str, CreateFunction]] = {
+        kinds: dict[str, dict[str, Table] | dict[str, View] | dict[str, UserFunction]] = {
             "TABLE": self.catalog.tables,
             "VIEW": self.catalog.views,
             "FUNCTION": self.catalog.functions,
         }
-        if kinds[statement.kind].pop(statement.name.last, None) is not None:
+        name = statement.name.last.lower() if statement.kind == "FUNCTION" else statement.name.last
+        if kinds[statement.kind].pop(name, None) is not None:
             return True
         if statement.if_exists:
             return False
-        raise self.catalog.unknown(statement.kind.lower(), statement.name.last, statement.name.span).located(
-            statement.source
-        )
+        raise self.catalog.unknown(statement.kind.lower(), name, statement.name.span).located(statement.source)
 
     def select(self, statement: Select) -> Plan:
         """A query whose rows are wanted."""

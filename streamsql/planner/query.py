@@ -17,6 +17,7 @@ from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, Source, Span, SQLError, SQLTypeError
 from streamsql.operators.project import Project
 from streamsql.operators.union import Union
+from streamsql.planner import user_functions
 from streamsql.planner.catalog import Catalog
 from streamsql.planner.grouping import grouped, has_aggregates
 from streamsql.planner.relational import Whole
@@ -43,6 +44,7 @@ class QueryPlanner:
 
     def plan(self, tree: exp.Expr, outer: Scope | None = None) -> Relation:
         """The relation of a query: SELECT, set operation, VALUES, or one in parentheses."""
+        user_functions.mark(tree, self.catalog.functions)
         try:
             with self.sources.common_tables(tree):
                 return self._body(tree, outer)

@@ -11,6 +11,8 @@ from streamsql.core.schema import quote
 from streamsql.core.typed import Typed
 from streamsql.core.types import BIGINT, BOOLEAN
 from streamsql.errors import BindError, PlanError, SQLTypeError
+from streamsql.planner import user_functions
+from streamsql.planner.catalog import Catalog
 from streamsql.planner.relational import compose, constant
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.sql import exp, span_of
@@ -20,6 +22,7 @@ from streamsql.values.binder import Binder, cast, common_type
 class Subqueries(Protocol):
     """What a scope needs of the query planner."""
 
+    catalog: Catalog
     settings: Mapping[str, str]
 
     def plan(self, tree: exp.Expr, outer: Scope | None = None) -> Relation: ...
@@ -49,7 +52,7 @@ class SelectScope(Scope):
                 span_of(tree),
                 hint="Aggregate in a window table function: TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), …)).",
             )
-        return self._misplaced(tree)
+        return self._misplaced(tree) or user_functions.scalar(tree, self.planner.catalog.functions, self.binder)
 
     def _misplaced(self, tree: exp.Expr) -> Typed | None:
         name = aggregate_name(tree)
@@ -204,7 +207,9 @@ def aggregate_name(tree: exp.Expr) -> str | None:
     if isinstance(tree, exp.Filter | exp.WithinGroup):
         return aggregate_name(tree.this)
     if isinstance(tree, exp.Anonymous) and not isinstance(tree.parent, exp.Window):
-        name = tree.name.upper()
+        name, form = tree.name.upper(), user_functions.form_of(tree)
+        if form is not None:
+            return name if form == "aggregate" else None
         if name in ("GROUPING", "GROUPING_ID") or aggregates.is_aggregate(name):
             return name
     return None
@@ -232,9 +237,20 @@ def bind_aggregate(tree: exp.Expr, scope: SelectScope, *, grouped: bool) -> aggr
         order = [(scope.binder.bind(o.this), bool(o.args.get("desc"))) for o in ordered.expressions]
     star = len(arguments) == 1 and isinstance(arguments[0], exp.Star)
     bound = [] if star else [scope.binder.bind(a) for a in arguments]
+    own, function = scope.planner.catalog.functions.get(call.name.lower()), None
+    if own is not None:
+        function = user_functions.aggregate(own, len(bound))
+        values = user_functions.fitted(own, bound, call, scope.binder)
+        bound = [user_functions.aggregate_row(own, values, condition)]
     try:
         bound_call = aggregates.bind(
-            call.name.upper(), bound, distinct=distinct, filter=condition, order=order, grouped=grouped
+            call.name.upper(),
+            bound,
+            distinct=distinct,
+            filter=condition,
+            order=order,
+            grouped=grouped,
+            function=function,
         )
     except SQLTypeError as error:
         error.span = error.span or span_of(tree)

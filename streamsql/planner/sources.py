@@ -15,6 +15,7 @@ from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.planner.catalog import ERRORS, LATE, Table, View
 from streamsql.planner.joins import join
+from streamsql.planner.laterals import is_table_function, lateral_join, table_function
 from streamsql.planner.relational import Constant, TableLeaf
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope
@@ -63,11 +64,11 @@ class Sources:
     def from_clause(self, tree: exp.Select, outer: Scope | None) -> Relation:
         clause = tree.args.get("from_")
         if clause is None:
-            empty = Constant((), Schema(()), True, (WATERMARK, SEQ), "SELECT 1")
-            return Relation(empty, ())
+            return nothing()
         relation = self.item(clause.this, outer)
         for joined in [*(clause.this.args.get("joins") or ()), *(tree.args.get("joins") or ())]:
-            relation = join(self, joined, relation, outer)
+            joining = lateral_join if is_table_function(joined.this) else join
+            relation = joining(self, joined, relation, outer)
         laterals = tree.args.get("laterals")
         if laterals:
             raise PlanError("LATERAL is not built", span_of(laterals[0]), hint="Use a plain subquery in FROM.")
@@ -75,10 +76,13 @@ class Sources:
 
     def item(self, tree: exp.Expr, outer: Scope | None) -> Relation:
         """One FROM item with its alias."""
+        return self.named(self._unaliased(tree, outer), tree)
+
+    def named(self, relation: Relation, tree: exp.Expr) -> Relation:
+        """`relation` under the alias of the FROM item `tree`, its columns renamed if it says so."""
         given = tree.args.get("alias")
         alias: exp.TableAlias = given if given is not None else exp.TableAlias()
         names = tuple(c.name for c in alias.args.get("columns") or ())
-        relation = self._unaliased(tree, outer)
         if len(names) > len(relation.fields):
             raise BindError(
                 f'"{alias.name}" names {len(names)} columns, there are {len(relation.fields)}', span_of(alias)
@@ -102,6 +106,8 @@ class Sources:
             return self.planner.plan(inner, outer)
         if isinstance(tree, exp.Values):
             return self.values(tree, outer)
+        if is_table_function(tree):
+            return table_function(self, tree, nothing(), outer)
         if isinstance(tree, WindowTable):
             return window_table(self, tree, outer)
         raise PlanError(
@@ -190,6 +196,11 @@ class Sources:
                 hint="CAST them to one type.",
             )
         return kind
+
+
+def nothing() -> Relation:
+    """One row without columns: what a SELECT without FROM is over."""
+    return Relation(Constant((), Schema(()), True, (WATERMARK, SEQ), "SELECT 1"), ())
 
 
 def _hinted(table: Table, hints: Iterable[exp.Expr]) -> Table:

@@ -14,7 +14,7 @@ from streamsql.core.types import STRING
 from streamsql.engine.job import Job, Watch
 from streamsql.engine.plan import JobPlan
 from streamsql.engine.side import SideTables
-from streamsql.errors import BindError, PlanError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
+from streamsql.errors import BindError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
 from streamsql.planner.catalog import Catalog, TableColumn
 from streamsql.planner.planner import Plan, Planner
 from streamsql.planner.relational import Constant
@@ -24,6 +24,7 @@ from streamsql.session.settings import SETTINGS, checked
 from streamsql.sql import parse
 from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
+from streamsql.values import user_calls
 
 
 class Session:
@@ -210,8 +211,8 @@ class Session:
             case st.StopJob():
                 return self._stop(statement)
             case st.CreateFunction():
-                raise PlanError("CREATE FUNCTION is not built", statement.name.span,
-                                hint="Built-in functions: SHOW FUNCTIONS.")
+                function = planner.create_function(statement)
+                return Result("message", f'function "{statement.name}" {"created" if function else "exists already"}')
         raise UsageError(f"{type(statement).__name__} is not built")
 
     def _inserts(self, statements: Sequence[st.Insert]) -> Result:
@@ -228,6 +229,8 @@ class Session:
         folder = self.settings["streamsql.state.dir"]
         state = _state_file(Path(folder), name) if folder else None
 
+        functions = dict(self._catalog.functions)
+
         def job(query: Query) -> Job:
             return Job(
                 job_plan,
@@ -237,6 +240,7 @@ class Session:
                 state=state,
                 threaded=self._threaded,
                 threads=int(self.settings["streamsql.threads"]),
+                prepare=lambda database: user_calls.load(database, functions, repr(plan.roots)),
                 watch=self.watch,
             )
 

@@ -25,6 +25,7 @@ from streamsql.state.database import Database
 from streamsql.testing import cells
 from streamsql.testing.execution import Execution
 from streamsql.testing.jobs import Shape
+from streamsql.values import user_calls
 from streamsql.values.macros import SETUP, set_clock
 from streamsql.values.udfs import register
 
@@ -78,7 +79,9 @@ class OracleExecution(Execution):
                 elif isinstance(leaf, SideScan):
                     database.over(leaf.table + leaf.side, SIDE_SCHEMA.arrow()).set(
                         self.session.sides.rows(leaf.table, leaf.side))
-            found = database.query(composed(root, names))
+            text = composed(root, names)
+            user_calls.load(database, self.session.planner.catalog.functions, text)
+            found = database.query(text)
             columns = [cells.shown_column(found[name], type_) for name, type_ in shape]
             return list(zip(*columns, strict=True)) if columns else [()] * found.num_rows
         finally:
