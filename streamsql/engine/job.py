@@ -57,7 +57,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class JobStatistics:
-    """Counters of a job since it started; times in µs, `watermark_us` None before it is known."""
+    """Counters of a job since it started; times in µs; `watermark_us` is None before it is known, MAX_WATERMARK at the end."""
 
     rows_in: int = 0
     rows_out: int = 0
@@ -68,6 +68,7 @@ class JobStatistics:
     errors_by_reason: Mapping[str, int] = field(default_factory=dict)
     state_rows: int = 0
     epoch: int = 0
+    skipped: int = 0
 
 
 class Job:
@@ -397,10 +398,11 @@ class Job:
             sum(i.last.statistics.rows for i in self._inputs if i.last is not None),
             sum(int(o.statistics().get("rows_out", o.statistics().get("rows", 0))) for o in operators),
             sum(lag for lag in lags if lag is not None) if any(lag is not None for lag in lags) else None,
-            watermark if watermark not in (MIN_WATERMARK, MAX_WATERMARK) else None,
+            watermark if watermark != MIN_WATERMARK else None,
             sum(self._late.values()),
             sum(counts.values()),
             dict(counts),
             sum(int(o.statistics().get("state_rows", 0)) for o in operators),
             self._saved.epoch,
+            sum(int(i.step.statistics().get("skipped", 0)) for i in self._inputs),
         )

@@ -39,7 +39,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class QueryStatistics:
-    """Counters of a query; `watermark_us` is event time in µs, None before it is known."""
+    """Counters of a query; `watermark_us` is event time in µs: None before it is known, 2**63 - 1 at the end.
+
+    rows_in = what went into the query + errors + skipped (records without a value, and those that
+    `ignore-parse-errors` leaves out); late rows went in and were dropped by a window.
+    """
 
     rows_in: int = 0
     rows_out: int = 0
@@ -52,6 +56,7 @@ class QueryStatistics:
     epoch: int = 0
     elapsed_s: float = 0.0
     running: bool = False
+    skipped: int = 0
 
 
 class Query:
@@ -242,4 +247,5 @@ class Query:
             s.epoch,
             elapsed,
             running,
+            s.skipped,
         )

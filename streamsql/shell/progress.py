@@ -122,6 +122,8 @@ def summary_text(statistics: QueryStatistics) -> str:
             f"in {statistics.elapsed_s:.1f} s")
     if statistics.late:
         text += f"; {statistics.late:,} late"
+    if statistics.skipped:
+        text += f"; {statistics.skipped:,} skipped"
     if statistics.errors:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in
                             sorted(statistics.errors_by_reason.items()))
@@ -136,7 +138,7 @@ def statistics_fields(statistics: QueryStatistics) -> dict[str, object]:
         "rows_in": statistics.rows_in, "rows_out": statistics.rows_out,
         "rows_in_per_s": round(statistics.rows_in / elapsed_s) if elapsed_s > 0 else 0,
         "lag_rows": statistics.lag_rows, "watermark": watermark_text(statistics.watermark_us, full=True),
-        "late": statistics.late, "errors": statistics.errors, "epoch": statistics.epoch,
+        "late": statistics.late, "errors": statistics.errors, "skipped": statistics.skipped, "epoch": statistics.epoch,
         "elapsed_s": round(elapsed_s, 1),
     }
 

@@ -41,6 +41,7 @@ class FakeStatistics:
     epoch: int = 1
     elapsed_s: float = 2.0
     running: bool = False
+    skipped: int = 0
 
 
 class FakeQuery:
