@@ -54,7 +54,8 @@ class Execution:
         self.seed = seed
         self.servers = servers
         self.outcome = Outcome()
-        self._folder = tempfile.TemporaryDirectory(prefix="streamsql-") if mode is Mode.RESTART else None
+        restarts = mode is Mode.RESTART or any(isinstance(s, Verb) and s.verb == "restart" for s in case.steps)
+        self._folder = tempfile.TemporaryDirectory(prefix="streamsql-") if restarts else None
         self.clock = ManualClock(START_US)
         self.session = Session(threaded=False, clock=self.clock,
                                state=self._folder.name if self._folder else None)
