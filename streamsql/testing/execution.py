@@ -11,18 +11,18 @@ import pyarrow as pa
 
 from streamsql.core.clock import ManualClock
 from streamsql.core.options import duration_ms
-from streamsql.core.types import STRING, DataType
 from streamsql.errors import Source, StreamSQLError, UsageError
 from streamsql.operators.scan import Scan
-from streamsql.session import Result, Session
+from streamsql.session import Session
 from streamsql.sql import parse, split
 from streamsql.sql import statements as st
-from streamsql.testing import cells
+from streamsql.testing import cells, rows
 from streamsql.testing.case import Block, Case, Claim, Input, Statement, Step, Verb
 from streamsql.testing.failure import Failure
 from streamsql.testing.feed import Feed, MemoryFeed
-from streamsql.testing.jobs import Change, Jobs, Shape, net, scans
+from streamsql.testing.jobs import Jobs, net, scans
 from streamsql.testing.mode import Mode
+from streamsql.testing.rows import Change, Shape
 from streamsql.testing.shuffle import shuffled
 from streamsql.testing.watch import Watch
 
@@ -114,8 +114,8 @@ class Execution:
                 case Verb():
                     with self._expecting(step.error):
                         self._verb(step)
-        except Failure as failure:
-            self._note(failure)
+        except rows.BadLine as error:
+            self.fail(error.line, error.message)
             return False
         except StreamSQLError as error:
             self.fail(step.line, "an error that the case does not expect", actual=str(error).split("\n"))
@@ -133,9 +133,6 @@ class Execution:
         self.outcome.failures.append(failure)
         if not recorded:
             self.outcome.unrecorded.append(failure)
-
-    def _failure(self, line: int, message: str) -> Failure:
-        return Failure(self.case.origin, line + 1, message, mode=self.mode.value)
 
     def _compare(self, line: int, message: str, block: Block, actual: Sequence[str], same: bool) -> None:
         self.outcome.blocks[block.start] = (block, list(actual))
@@ -171,7 +168,7 @@ class Execution:
                     lines, ordered = self._run(statement, step)
         if step.expected is not None:
             expected = [line for line in step.expected.lines if line.strip()]
-            same = lines == expected if ordered else sorted(lines) == sorted(map(_canonical, expected))
+            same = lines == expected if ordered else sorted(lines) == sorted(map(rows.canonical, expected))
             self._compare(step.line, "the statement returns something else", step.expected, lines, same)
 
     def _run(self, statement: st.Statement, step: Statement) -> tuple[list[str], bool]:
@@ -188,12 +185,12 @@ class Execution:
                 return [], True
             case st.Select():
                 if step.expected is None and step.error is None:
-                    raise self._failure(step.line, "a SELECT of a case is followed by `----` and what it returns")
+                    raise rows.BadLine(step.line, "a SELECT of a case is followed by `----` and what it returns")
                 return self._select(statement), statement.query.args.get("order") is not None
         self._open()
         lines: list[str] = []
         for result in self.session.execute(statement.text):
-            lines = _lines(result)
+            lines = rows.lines(result)
         return lines, True
 
     def _create_table(self, statement: st.CreateTable) -> list[str]:
@@ -218,7 +215,7 @@ class Execution:
         finally:
             query.close()
         shape = [(c.name, c.type) for c in plan.schema]
-        changes = [c for rows in taken for c in _changes(rows, shape)]
+        changes = [c for batch in taken for c in rows.changes(batch, shape)]
         return [" | ".join(c.cells) for c in (changes if plan.append_only else net(changes))]
 
     # Jobs
@@ -273,32 +270,11 @@ class Execution:
             self.feed.append_raw(step.source, values, step.partition)
             return
         try:
-            columns = [c for c in self.session.describe(step.source) if c.kind == "physical"]
+            shape = [(c.name, c.type) for c in self.session.describe(step.source) if c.kind == "physical"]
         except UsageError as error:
-            raise self._failure(step.line, error.message) from error
-        diffs, rows = [], []
-        for line, text in step.rows:
-            signed = text[:2] in ("+ ", "- ")
-            row = cells.split(text[2:] if signed else text)
-            if len(row) != len(columns):
-                raise self._failure(line, f'a row of {len(row)} cells, "{step.source}" has {len(columns)} columns: '
-                                          f"{', '.join(c.name for c in columns)}")
-            diffs.append(-1 if text.startswith("- ") else 1)
-            rows.append((line, row))
-        table = {}
-        for index, column in enumerate(columns):
-            table[column.name] = self._column(rows, index, column.type)
-        changes = diffs if self.case.signed(step.source) else None
-        self.feed.append(step.source, pa.table(table), step.partition, changes)
-
-    def _column(self, rows: Sequence[tuple[int, list[str]]], index: int, type_: DataType) -> pa.Array:
-        values = []
-        for line, row in rows:
-            try:
-                values.append(cells.parse(row[index], type_))
-            except ValueError as error:
-                raise self._failure(line, str(error)) from error
-        return pa.array(values, type_.arrow_type())
+            raise rows.BadLine(step.line, error.message) from error
+        table, diffs = rows.given(step, shape)
+        self.feed.append(step.source, table, step.partition, diffs if self.case.signed(step.source) else None)
 
     # Claims
 
@@ -312,15 +288,15 @@ class Execution:
             changes, shape = output.pending, output.shape
             output.pending = []
         else:
-            raise self._failure(step.line, f'"{step.relation}" is no table, view or sink of the case')
+            raise rows.BadLine(step.line, f'"{step.relation}" is no table, view or sink of the case')
         names = [name for name, _ in shape]
         for column in step.columns:
             if column not in names:
-                raise self._failure(step.line, f'"{step.relation}" has no column "{column}", it has {", ".join(names)}')
+                raise rows.BadLine(step.line, f'"{step.relation}" has no column "{column}", it has {", ".join(names)}')
         kept = [names.index(c) for c in step.columns] or list(range(len(names)))
         actual = sorted(map(str, self._compared(
             [Change(c.diff, tuple(c.cells[i] for i in kept)) for c in changes])))
-        expected = self._expected(step, [shape[i] for i in kept])
+        expected = rows.expected(step.expected, step.relation, [shape[i] for i in kept])
         same = actual == sorted(map(str, self._compared(expected)))
         self._compare(step.line, f'the changes of "{step.relation}" differ', step.expected, actual, same)
 
@@ -333,27 +309,10 @@ class Execution:
         assert isinstance(statement, st.Select)
         shape = [(c.name, c.type) for c in self.session.planner.select(statement).schema]
         base, side = name.rsplit("$", 1)
-        rows = [c.cells for c in _changes(self.session.sides.rows(base, f"${side}"), shape)]
+        kept = [c.cells for c in rows.changes(self.session.sides.rows(base, f"${side}"), shape)]
         known = self._sides.get(name, [])
-        self._sides[name] = rows
-        return net([*(Change(1, r) for r in rows), *(Change(-1, r) for r in known)]), shape
-
-    def _expected(self, step: Claim, shape: Shape) -> list[Change]:
-        changes = []
-        for offset, text in enumerate(step.expected.lines):
-            line = step.expected.start + offset
-            if text[:2] not in ("+ ", "- "):
-                raise self._failure(line, "a change begins with `+ ` or `- `")
-            row = cells.split(text[2:])
-            if len(row) != len(shape):
-                raise self._failure(line, f'a row of {len(row)} cells, "{step.relation}" has {len(shape)} columns: '
-                                          f"{', '.join(name for name, _ in shape)}")
-            try:
-                shown = tuple(_shown(cell, type_) for cell, (_, type_) in zip(row, shape, strict=True))
-            except ValueError as error:
-                raise self._failure(line, str(error)) from error
-            changes.append(Change(1 if text[0] == "+" else -1, shown))
-        return changes
+        self._sides[name] = kept
+        return net([*(Change(1, r) for r in kept), *(Change(-1, r) for r in known)]), shape
 
     # Verbs
 
@@ -389,7 +348,7 @@ class Execution:
             else:
                 self.clock.set_us(cells.moment(text) // 1000)
         except ValueError as error:
-            raise self._failure(step.line, "write `@ clock 12:00:00` or `@ clock + 5 s`") from error
+            raise rows.BadLine(step.line, "write `@ clock 12:00:00` or `@ clock + 5 s`") from error
 
     def _watermark(self, step: Verb) -> None:
         self.jobs.settle()
@@ -400,33 +359,3 @@ class Execution:
             wanted = cells.shown_moment(cells.moment(wanted))
         if shown != [wanted]:
             self.fail(step.line, "the watermark differs", [wanted], shown)
-
-
-def _shown(cell: str, type_: DataType) -> str:
-    """A cell as it would be printed, so that two ways of writing a value are one."""
-    return cells.show(cells.parse(cell, type_), type_)
-
-
-def _canonical(line: str) -> str:
-    return " | ".join(cells.split(line))
-
-
-def _changes(rows: pa.Table, shape: Shape) -> list[Change]:
-    diffs = rows["$diff"].to_pylist() if "$diff" in rows.column_names else [1] * rows.num_rows
-    columns = [cells.shown_column(rows[name], type_) for name, type_ in shape]
-    found = zip(*columns, strict=True) if columns else iter([()] * rows.num_rows)
-    return [Change(diff, row) for diff, row in zip(diffs, found, strict=True)]
-
-
-def _lines(result: Result) -> list[str]:
-    """A result as lines: one column as it is, several as cells, a message as text."""
-    if not result.columns:
-        return result.message.split("\n") if result.message else []
-    if len(result.columns) == 1:
-        lines = [line.rstrip() for (value,) in result.rows for line in str(value).split("\n")]
-        return [line for line in lines if line]
-    return [" | ".join("NULL" if v is None else _plain(str(v)) for v in row) for row in result.rows]
-
-
-def _plain(text: str) -> str:
-    return cells.show(text, STRING)

@@ -9,34 +9,20 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from streamsql.core.batch import DIFF
 from streamsql.core.clock import SystemClock
-from streamsql.core.types import BYTES, DataType
+from streamsql.core.types import BYTES
 from streamsql.engine.side import SideTables
 from streamsql.errors import InternalError
 from streamsql.operators.scan import Scan
 from streamsql.planner.planner import Plan
 from streamsql.planner.relational import leaves
 from streamsql.session import Query, Session
-from streamsql.testing import cells
 from streamsql.testing.feed import Feed
+from streamsql.testing.rows import Change, Shape, changes
 from streamsql.testing.watch import Watch
 
 PATIENCE_S, PAUSE_S = 20.0, 0.002
 """How long a run waits for rows that are on their way from a broker, and between two looks."""
-
-Shape = Sequence[tuple[str, DataType]]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of a relation; cells are those of its columns, in order."""
-
-    diff: int
-    cells: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{'+' if self.diff > 0 else '-'} {' | '.join(self.cells)}"
 
 
 @dataclass(slots=True)
@@ -60,11 +46,9 @@ class Output:
     total: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
     def take(self, rows: pa.Table) -> None:
-        diffs = rows[DIFF].to_pylist() if DIFF in rows.column_names else [1] * rows.num_rows
-        columns = [cells.shown_column(rows[name], type_) for name, type_ in self.shape]
-        for diff, row in zip(diffs, zip(*columns, strict=True) if columns else [()] * len(diffs), strict=True):
-            self.pending.append(Change(diff, row))
-            self.total[row] += diff
+        for change in changes(rows, self.shape):
+            self.pending.append(change)
+            self.total[change.cells] += change.diff
 
 
 class Jobs:
@@ -157,9 +141,9 @@ def scans(plan: Plan) -> list[Scan]:
     return list(dict.fromkeys(leaf for leaf in found if isinstance(leaf, Scan)))
 
 
-def net(changes: Iterable[Change]) -> list[Change]:
+def net(given: Iterable[Change]) -> list[Change]:
     """What is left of changes when those that undo each other are taken out."""
     sums: Counter[tuple[str, ...]] = Counter()
-    for change in changes:
+    for change in given:
         sums[change.cells] += change.diff
     return [Change(1 if count > 0 else -1, row) for row, count in sums.items() for _ in range(abs(count))]

@@ -24,7 +24,7 @@ from streamsql.planner.relational import leaves
 from streamsql.state.database import Database
 from streamsql.testing import cells
 from streamsql.testing.execution import Execution
-from streamsql.testing.jobs import Shape
+from streamsql.testing.rows import Shape
 from streamsql.values import user_calls
 from streamsql.values.macros import SETUP, set_clock
 from streamsql.values.udfs import register
