@@ -2,7 +2,8 @@
 
 The only place that touches every record in Python: one `map` of a method for each column in use, over
 the messages of one pull, while they are in the processor's cache. Measured a record: a method mapped
-21-25 ns, called in a comprehension 27-29 ns; `np.fromiter` saves 15 ns over a list.
+21-25 ns, called in a comprehension 27-29 ns; `np.fromiter` saves 15 ns over a list, and an iterator into
+`pa.array` as much: each value is freed before the next is made.
 """
 
 from __future__ import annotations
@@ -90,14 +91,25 @@ class Records:
         if any(map(_ERROR, messages)):
             return False
         count = len(messages)
-        self._partitions.append(np.fromiter(map(_PARTITION, messages), np.int32, count))
-        self._offsets.append(np.fromiter(map(_OFFSET, messages), np.int64, count))
+        partitions = np.fromiter(map(_PARTITION, messages), np.int32, count)
+        self._partitions.append(partitions)
+        self._offsets.append(self._offsets_of(messages, partitions))
         for name, extract in self._extracts.items():
             column = extract(messages)
             self.bytes += column.nbytes
             self._columns.setdefault(name, []).append(column)
         self.count += count
         return True
+
+    def _offsets_of(self, messages: list[Message], partitions: Int32s) -> Int64s:
+        """Offsets ascend in a partition: where the ends of a run are as far apart as it is long (nine
+        pulls in ten, measured), they say all, and half of the time is saved."""
+        first, last, count = messages[0].offset(), messages[-1].offset(), len(messages)
+        assert first is not None
+        assert last is not None
+        if len(self._topics) == 1 and last - first == count - 1 and (partitions == partitions[0]).all():
+            return np.arange(first, last + 1, dtype=np.int64)
+        return np.fromiter(map(_OFFSET, messages), np.int64, count)
 
     def ended(self, message: Message) -> None:
         """Note an end-of-partition event; its offset is the next one there will be."""
@@ -166,8 +178,8 @@ def _headers(messages: list[Message]) -> pa.Array:
 
 
 _EXTRACTS: dict[str, Callable[[list[Message]], pa.Array]] = {
-    VALUE: lambda messages: pa.array(list(map(Message.value, messages)), pa.binary()),
-    KEY: lambda messages: pa.array(list(map(Message.key, messages)), pa.binary()),
+    VALUE: lambda messages: pa.array(map(Message.value, messages), pa.binary(), size=len(messages)),
+    KEY: lambda messages: pa.array(map(Message.key, messages), pa.binary(), size=len(messages)),
     META + "timestamp": _timestamps,
     META + "timestamp-type": _timestamp_types,
     META + "headers": _headers,
