@@ -293,8 +293,20 @@ def projected(source: Relation, items: Sequence[Item], window: Window | None) ->
         columns.append((column, value.sql))
         fields.append(Field(column, column, value.type, value.time))
     schema = Schema(tuple(Column(f.column, f.type, f.time) for f in fields))
-    node: Node = Project((source.node,), schema, source.node.append_only, source.node.hidden, tuple(columns), None)
+    below, where = _unfiltered(source.node)
+    node: Node = Project((below,), schema, below.append_only, below.hidden, tuple(columns), where)
     return Relation(node, tuple(fields), _kept_window(window, columns))
+
+
+def _unfiltered(node: Node) -> tuple[Node, str | None]:
+    """What a mere filter stands on, and its condition: SELECT and WHERE are one step."""
+    if (
+        isinstance(node, Project)
+        and all(sql == quote(name) for name, sql in node.columns)
+        and node.schema.names == node.inputs[0].schema.names
+    ):
+        return node.inputs[0], node.where
+    return node, None
 
 
 def _kept_window(window: Window | None, columns: Sequence[tuple[str, str]]) -> Window | None:
