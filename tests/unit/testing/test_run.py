@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from streamsql import testing
 from streamsql.core.batch import Batch
 from streamsql.core.node import Context, Explain, Node, Operator
 from streamsql.core.schema import Column, Schema
@@ -24,6 +25,10 @@ CREATE TABLE t (k STRING, v INT);
 CREATE VIEW d AS SELECT k, v * 2 AS w FROM t;
 
 """
+
+
+def test_public_names() -> None:
+    assert set(testing.__all__) == {"Case", "Failure", "Mode", "Outcome", "execute", "main", "parse", "read", "run"}
 
 
 def failures(text: str, mode: Mode = Mode.PLAIN) -> list[tuple[int, str]]:
