@@ -100,6 +100,7 @@ class Function:
     retracts     the partials are sums, so that a row taken back is a sum with -1
     listed       the value depends on the order of arrival
     never_null   the value over no rows is not NULL
+    distinct     it may be called with DISTINCT
     local_only   a function of DuckDB that Flink lacks
     """
 
@@ -115,6 +116,7 @@ class Function:
     retracts: bool = False
     listed: bool = False
     never_null: bool = False
+    distinct: bool = True
     local_only: bool = False
 
 

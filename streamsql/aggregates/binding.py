@@ -43,8 +43,8 @@ def bind(name: str, args: Sequence[Typed], *, distinct: bool = False, filter: Ty
     """The aggregate of a call `name(args)`; `COUNT(*)` has no arguments.
 
     order    of ORDER BY inside the call: expression, and whether descending
-    function of the user, whose name is not in the table
     grouped  False if it may be over no rows at all (no GROUP BY): then its type is nullable
+    function its row, if it is a user function's and so not in the table
     Raises BindError for an unknown name, SQLTypeError for arguments it does not take; without
     a span, which the caller knows.
     """
@@ -64,9 +64,11 @@ def bind(name: str, args: Sequence[Typed], *, distinct: bool = False, filter: Ty
 def _check(function: Function, args: Sequence[Typed], distinct: bool) -> None:
     name, most = function.name, len(function.arguments)
     least = most - function.optional
+    if distinct and (not function.distinct or (name == "PERCENTILE" and len(args) == most)):
+        raise SQLTypeError(f"{name} does not take DISTINCT here", hint=f"Write {function.signature}.")
     if not least <= len(args) <= most:
         takes = str(most) if least == most else f"{least} to {most}"
-        raise SQLTypeError(f"{name} takes {takes} argument{'s' * (most != 1)}, not {len(args)}",
+        raise SQLTypeError(f"{name} takes {takes} argument{'s' * (takes != '1')}, not {len(args)}",
                            hint=f"Write {function.signature}.")
     if distinct and not args:
         raise SQLTypeError(f"{name}(DISTINCT *) has no meaning", hint=f"Write {function.signature}.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from streamsql.aggregates.aggregate import Function, Partial, Partials, Result, Rows
-from streamsql.aggregates.flink import always, first_type, listing
+from streamsql.aggregates.flink import always, first_type, json_array, json_object, listing
 from streamsql.core.typed import Typed
 from streamsql.core.types import BIGINT, BOOLEAN, DOUBLE, STRING, DataType, array, map_of
 
@@ -44,6 +45,20 @@ def _at(function: str) -> Partials:
     return partials
 
 
+def _weighted_average(rows: Rows) -> tuple[Partial, ...]:
+    value, weight = (f"CAST({a} AS DOUBLE)" for a in rows.args)
+    where = rows.where(f"{value} IS NOT NULL")
+    return (Partial(f"sum({value} * {weight}){where} / sum({weight}){where}", None),)
+
+
+def _geometric_mean(rows: Rows) -> tuple[Partial, ...]:
+    return (Partial(f"exp({rows.apply('avg', f'ln({rows.args[0]})')})", None),)
+
+
+def _json_array(rows: Rows) -> tuple[Partial, ...]:
+    return json_array(replace(rows, args=(*rows.args, "'NULL'")))
+
+
 def _quantile_type(args: Sequence[Typed]) -> DataType:
     one = DOUBLE if args[0].type.is_numeric else args[0].type
     return array(one) if len(args) > 1 and args[1].type.root == "ARRAY" else one
@@ -72,7 +87,7 @@ _PAIRS = {
 _SINGLE = {
     "KURTOSIS": "Excess kurtosis of a sample.", "KURTOSIS_POP": "Excess kurtosis of the population.",
     "SKEWNESS": "Skewness.", "SEM": "Standard error of the mean.", "PRODUCT": "Product of the values.",
-    "FAVG": "Average by a more exact sum.", "FSUM": "A more exact sum.", "GEOMEAN": "Geometric mean.",
+    "FAVG": "Average by a more exact sum.", "FSUM": "A more exact sum.",
 }
 
 DUCKDB = (
@@ -112,16 +127,17 @@ DUCKDB = (
     _local("BIT_OR", ("integer",), first_type, _itself("bit_or"), "Bitwise OR of the values."),
     _local("BIT_XOR", ("integer",), first_type, _itself("bit_xor"), "Bitwise XOR of the values."),
     _local("COUNT_IF", ("boolean",), always(BIGINT.not_null()), _count_if, "Number of rows where it is TRUE.",
-           aliases=("COUNTIF",), retracts=True, never_null=True),
+           aliases=("COUNTIF",), retracts=True, never_null=True, distinct=False),
     _local("REGR_COUNT", ("numeric", "numeric"), always(BIGINT.not_null()), _plain("regr_count"),
            "Number of rows where both are not NULL.", never_null=True),
-    _local("WEIGHTED_AVG", ("numeric", "numeric"), _REAL, _plain("weighted_avg"),
-           "Average of values with weights.", aliases=("WAVG",)),
+    _local("WEIGHTED_AVG", ("numeric", "numeric"), _REAL, _weighted_average,
+           "Average of values with weights.", aliases=("WAVG",), distinct=False),
+    _local("GEOMEAN", ("numeric",), _REAL, _geometric_mean, "Geometric mean."),
     _local("MEAN", ("numeric",), _REAL, _plain("avg"), "Average as DOUBLE; AVG keeps the type."),
-    _local("JSON_GROUP_ARRAY", ("any",), always(STRING), _ordered("json_group_array"),
-           "JSON array of the values.", listed=True),
-    _local("JSON_GROUP_OBJECT", ("character", "any"), always(STRING), _ordered("json_group_object"),
-           "JSON object of keys and values.", listed=True),
+    _local("JSON_GROUP_ARRAY", ("any",), always(STRING), _json_array,
+           "JSON array of the values, NULLs kept.", listed=True, never_null=True, distinct=False),
+    _local("JSON_GROUP_OBJECT", ("character", "any"), always(STRING), json_object,
+           "JSON object of keys and values.", listed=True, never_null=True, distinct=False),
     *(_local(name, ("numeric", "numeric"), _REAL, _plain(name.lower()), doc) for name, doc in _PAIRS.items()),
     *(_local(name, ("numeric",), _REAL, _plain(name.lower()), doc) for name, doc in _SINGLE.items()),
 )

@@ -116,17 +116,21 @@ def _average(columns: Sequence[str], types: Types, kind: DataType) -> str:
 # variances: of integers exact sums, of others what merges pairwise
 
 _WIDE = 2**42
-"""Squares of integers below it are summed exactly; wider ones as DOUBLE."""
+"""Squares of integers below it are summed exactly; where there are wider ones DOUBLE has to do."""
 
 
 def _moments(rows: Rows) -> tuple[Partial, ...]:
     if rows.types[0].root in BITS:
         return _exact_moments(rows)
+    return (_welford(rows),)
+
+
+def _welford(rows: Rows) -> Partial:
+    """The number of values, their mean and both variances, which merge pairwise."""
     value = f"CAST({rows.args[0]} AS DOUBLE)"
     n, mean, population, sample = (rows.apply(f, value) for f in ("count", "avg", "var_pop", "var_samp"))
     kept = f"{{'n': {n}, 'mean': {mean}, 'pop': {population}, 'samp': {sample}}}"
-    return (Partial(kept, None if rows.weighted else
-                    f"list_reduce(list({{}}) FILTER (WHERE ({{}}).n > 0), lambda a, b: {_PAIR})"),)
+    return Partial(kept, f"list_reduce(list({{}}) FILTER (WHERE ({{}}).n > 0), lambda a, b: {_PAIR})")
 
 
 _SPREAD = ("(a.pop * a.n + b.pop * b.n "
@@ -136,40 +140,37 @@ _PAIR = (f"{{'n': a.n + b.n, 'mean': a.mean + (b.mean - a.mean) * b.n / (a.n + b
 
 
 def _exact_moments(rows: Rows) -> tuple[Partial, ...]:
-    """The sum, the sums of squares of narrow and of all values, how many are wide, how many there are."""
+    """The sum, the sum of the squares of narrow values, how many are wide, how many there are; and Welford's."""
     def terms(x: str) -> tuple[tuple[str, str], ...]:
         whole = f"CAST({x} AS HUGEINT)"
         wide = f"abs({whole}) >= {_WIDE}"
         return ((whole, "HUGEINT"), (f"CASE WHEN {wide} THEN 0 ELSE {whole} * {whole} END", "HUGEINT"),
-                (f"CAST({x} AS DOUBLE) * CAST({x} AS DOUBLE)", "DOUBLE"),
                 (f"CASE WHEN {wide} THEN 1 ELSE 0 END", "BIGINT"))
     if rows.distinct:
         values = f"list(DISTINCT {rows.args[0]}){rows.where()}"
         sums = (f"CAST(list_sum([{term} FOR v IN {values}]) AS {kind})" for term, kind in terms("v"))
-        return (*(Partial(s, None) for s in sums), Partial(_present(rows), None))
+        return (*(Partial(s, None) for s in sums), Partial(_present(rows), None), _welford(rows))
     return (*(Partial(rows.sum(term, kind), f"CAST(sum({{}}) AS {kind})") for term, kind in terms(rows.args[0])),
-            Partial(_present(rows), "CAST(sum({}) AS BIGINT)"))
+            Partial(_present(rows), "CAST(sum({}) AS BIGINT)"), _welford(rows))
 
 
 def _variance(*, sample: bool, root: bool) -> Final:
     def final(columns: Sequence[str], types: Types, kind: DataType) -> str:
-        if kind.root in BITS:
-            return _exact_variance(columns, types[0], sample, root)
-        value = f"({columns[0]}).{'samp' if sample else 'pop'}"
-        return f"sqrt({value})" if root else value
+        rough = f"({columns[-1]}).{'samp' if sample else 'pop'}"
+        rough = f"sqrt({rough})" if root else rough
+        return _exact_variance(columns, types[0], rough, sample, root) if kind.root in BITS else rough
     return final
 
 
-def _exact_variance(columns: Sequence[str], kind: DataType, sample: bool, root: bool) -> str:
-    total, narrow, squares, wide, n = columns
+def _exact_variance(columns: Sequence[str], kind: DataType, rough: str, sample: bool, root: bool) -> str:
+    total, narrow, wide, n, _ = columns
     total, narrow, count = (f"CAST({c} AS HUGEINT)" for c in (total, narrow, n))
-    over = f"({count} - 1)" if sample else count
-    exact = f"({count} * {narrow} - {total} * {total})"
-    rough = f"(({squares} - CAST({total} AS DOUBLE) * {total} / {n}) / {over})"
-    whole = f"trunc(sqrt({exact} / ({count} * {over})))" if root else f"({exact} // ({count} * {over}))"
-    near = f"trunc(sqrt(greatest({rough}, 0)))" if root else f"trunc({rough})"
+    over = f"({count} * ({count} - 1))" if sample else f"({count} * {count})"
+    spread = f"({count} * {narrow} - {total} * {total})"
+    exact = f"trunc(sqrt({spread} / {over}))" if root else f"({spread} // {over})"
     most = 2**20 if kind.root == "BIGINT" else 2**31
-    return f"CASE WHEN {over} <= 0 THEN NULL WHEN {wide} = 0 AND {n} <= {most} THEN {whole} ELSE {near} END"
+    return (f"CASE WHEN {over} <= 0 THEN NULL WHEN {wide} = 0 AND {n} <= {most} THEN {exact} "
+            f"ELSE trunc({rough}) END")
 
 
 # values themselves
@@ -249,14 +250,14 @@ def _json_value(sql: str) -> str:
     return f"coalesce(CAST(to_json({sql}) AS VARCHAR), 'null')"
 
 
-def _object(rows: Rows) -> tuple[Partial, ...]:
+def json_object(rows: Rows) -> tuple[Partial, ...]:
     key, value = rows.args[:2]
     absent = rows.args[2:] == ("'ABSENT'",)
     return _json(rows, f"CAST(to_json({key}) AS VARCHAR) || ':' || {_json_value(value)}",
                  f"{value} IS NOT NULL" if absent else None, "{}")
 
 
-def _array(rows: Rows) -> tuple[Partial, ...]:
+def json_array(rows: Rows) -> tuple[Partial, ...]:
     absent = rows.args[1:] != ("'NULL'",)
     return _json(rows, _json_value(rows.args[0]), f"{rows.args[0]} IS NOT NULL" if absent else None, "[]")
 
@@ -286,16 +287,13 @@ FLINK = (
     Function("MIN", "MIN(value)", ("compared",), first_type, extreme("min"), "Least value."),
     Function("MAX", "MAX(value)", ("compared",), first_type, extreme("max"), "Greatest value."),
     Function("VAR_POP", "VAR_POP([DISTINCT] number)", ("numeric",), _average_type, _moments,
-             "Variance of the whole population.", _variance(sample=False, root=False), retracts=True),
+             "Variance of the whole population.", _variance(sample=False, root=False)),
     Function("VAR_SAMP", "VAR_SAMP([DISTINCT] number)", ("numeric",), _average_type, _moments,
-             "Variance of a sample.", _variance(sample=True, root=False), aliases=("VARIANCE",),
-             retracts=True),
+             "Variance of a sample.", _variance(sample=True, root=False), aliases=("VARIANCE",)),
     Function("STDDEV_POP", "STDDEV_POP([DISTINCT] number)", ("numeric",), _average_type, _moments,
-             "Standard deviation of the whole population.", _variance(sample=False, root=True),
-             retracts=True),
+             "Standard deviation of the whole population.", _variance(sample=False, root=True)),
     Function("STDDEV_SAMP", "STDDEV_SAMP([DISTINCT] number)", ("numeric",), _average_type, _moments,
-             "Standard deviation of a sample.", _variance(sample=True, root=True), aliases=("STDDEV",),
-             retracts=True),
+             "Standard deviation of a sample.", _variance(sample=True, root=True), aliases=("STDDEV",)),
     Function("FIRST_VALUE", "FIRST_VALUE(value)", ("any",), first_type, _edge("arg_min"),
              "The value that arrived first, NULLs left out.", _edge_value, listed=True),
     Function("LAST_VALUE", "LAST_VALUE(value)", ("any",), first_type, _edge("arg_max"),
@@ -311,11 +309,11 @@ FLINK = (
     Function("APPROX_COUNT_DISTINCT", "APPROX_COUNT_DISTINCT(value)", ("any",), always(BIGINT.not_null()),
              _distinct_count, "Number of distinct values; exact here.", never_null=True),
     Function("JSON_OBJECTAGG", "JSON_OBJECTAGG([KEY] key VALUE value [{ NULL | ABSENT } ON NULL])",
-             ("character", "any", "literal"), always(varchar(2000).not_null()), _object,
-             "JSON object of keys and values.", optional=1, listed=True, never_null=True),
+             ("character", "any", "literal"), always(varchar(2000).not_null()), json_object,
+             "JSON object of keys and values.", optional=1, listed=True, never_null=True, distinct=False),
     Function("JSON_ARRAYAGG", "JSON_ARRAYAGG(value [{ NULL | ABSENT } ON NULL])", ("any", "literal"),
-             always(varchar(2000).not_null()), _array,
-             "JSON array of the values.", optional=1, listed=True, never_null=True),
+             always(varchar(2000).not_null()), json_array,
+             "JSON array of the values.", optional=1, listed=True, never_null=True, distinct=False),
     Function("PERCENTILE", "PERCENTILE(number, percentage [, frequency])", ("numeric", "numbers", "integer"),
              _percentile_type, _percentile, "Exact percentile, interpolated; percentage within [0, 1].",
              optional=1),
