@@ -50,6 +50,8 @@ def table(lines: Sequence[Line]) -> str:
     for line in lines:
         spent = [line.stages_s[s] for s in STAGES]
         shares = [f"{100 * s / line.cpu_s:.0f} %" for s in (*spent, max(0.0, line.cpu_s - sum(spent)))]
+        if not any(spent):
+            shares = [""] * len(stages)
         out.append(f"| {line.name} | {line.rate / 1000:.0f} k | {line.ratio:.2f} | {line.target:.2f} "
                    f"| {line.cpu_s:.2f} | {' | '.join(shares)} |")
     return "\n".join(out)
