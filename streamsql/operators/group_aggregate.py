@@ -65,7 +65,8 @@ class GroupAggregate(Node):
         arrival = {WATERMARK, SEQ} <= set(self.inputs[0].hidden) and not inputs
         finals = [call.whole(arrival=arrival) for _, call in self.calls]
         if not self.keys and not self.sets:
-            return f"SELECT {self.outputs(finals)} FROM (SELECT *, 0 AS {_SET} FROM {inputs[0]})"
+            some = "" if self.append_only else " HAVING count(*) > 0"  # a stream without rows has no result
+            return f"SELECT {self.outputs(finals)} FROM (SELECT *, 0 AS {_SET} FROM {inputs[0]}){some}"
         return f"SELECT {self.outputs(finals)} FROM {self.expanded(inputs[0])} GROUP BY {group}"
 
     def operator(self, context: Context) -> Operator:
