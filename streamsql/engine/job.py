@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -57,7 +57,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class JobStatistics:
-    """Counters of a job since it started; times in µs; `watermark_us` is None before it is known, MAX_WATERMARK at the end."""
+    """Counters of a job since it started.
+
+    watermark_us  event time in µs: None before it is known, MAX_WATERMARK at the end
+    """
 
     rows_in: int = 0
     rows_out: int = 0
@@ -130,10 +133,7 @@ class Job:
         for (table, side), rows in self._checkpoint.sides().items():
             self.sides.restore(table, side, rows)
         self.database.begin()
-        roots = [
-            r if isinstance(r, Insert) else Collect((r,), r.schema, r.append_only, ())
-            for r in self.plan.roots
-        ]
+        roots = [r if isinstance(r, Insert) else Collect((r,), r.schema, r.append_only, ()) for r in self.plan.roots]
         self.dataflow = Dataflow(roots, self._watched, self._bad_row)
         self.dataflow.restore(self._saved.watermarks)
         for sink in self._sinks:
@@ -249,9 +249,7 @@ class Job:
     def _emit_pending(self) -> bool:
         pending, self._pending = self._pending, []
         for vertex, node in pending:
-            rows = (
-                self._constant(node) if isinstance(node, Constant) else self.sides.rows(node.table, node.side)
-            )
+            rows = self._constant(node) if isinstance(node, Constant) else self.sides.rows(node.table, node.side)
             self._emit_table(vertex, rows)
             self.dataflow.advance(vertex, MAX_WATERMARK)
         return bool(pending)
@@ -308,18 +306,18 @@ class Job:
         if rows is not None:
             self._aside(given, "$errors", rows)
 
-    def late(self, seq: object, reason: str) -> None:
+    def late(self, seq: Sequence[int], reason: str) -> None:
         """An operator dropped these records as too late."""
         given = self._current
-        numbers = list(seq)  # type: ignore[call-overload]
+        numbers = list(seq)
         self._late[reason] += len(numbers)
         if given is not None and given.node.table.raw.get("late-handling.mode", "log") != "ignore":
             self._aside(given, "$late", given.step.records(numbers, reason))
 
-    def error(self, seq: object, reason: str, detail: str | None = None) -> None:
+    def error(self, seq: Sequence[int], reason: str, detail: str | None = None) -> None:
         """An operator cannot process these records, and the policy is to go on."""
         given = self._current
-        numbers = list(seq)  # type: ignore[call-overload]
+        numbers = list(seq)
         self._errors["failed"] += len(numbers)
         if given is not None and given.node.errors == "log":
             self._aside(given, "$errors", given.step.records(numbers, reason, detail))

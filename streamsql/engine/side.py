@@ -5,15 +5,9 @@ They are bounded: the newest rows of each side table stay, all are counted.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-
 import pyarrow as pa
 
 from streamsql.core.system import SIDE_SCHEMA
-
-Listener = Callable[[str, str, pa.Table], None]
-"""(table, side, rows): told of every addition, so that a query over the side table sees it."""
 
 
 class SideTables:
@@ -43,11 +37,3 @@ class SideTables:
 
     def restore(self, table: str, side: str, rows: pa.Table) -> None:
         self._rows[(table, side)] = rows
-
-
-class Counts:
-    """How many records of a job went aside, by reason."""
-
-    def __init__(self) -> None:
-        self.late = 0
-        self.errors: Counter[str] = Counter()

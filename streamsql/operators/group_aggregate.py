@@ -62,8 +62,7 @@ class GroupAggregate(Node):
 
     def relation(self, inputs: Sequence[str]) -> str:
         group = ", ".join([*self.key_names(), _SET])
-        arrival = {WATERMARK, SEQ} <= set(self.inputs[0].hidden) and not inputs
-        finals = [call.whole(arrival=arrival) for _, call in self.calls]
+        finals = [call.whole() for _, call in self.calls]
         if not self.keys and not self.sets:
             some = "" if self.append_only else " HAVING count(*) > 0"  # a stream without rows has no result
             return f"SELECT {self.outputs(finals)} FROM (SELECT *, 0 AS {_SET} FROM {inputs[0]}){some}"
