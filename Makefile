@@ -13,7 +13,7 @@ CACHE := .cache
 DIR ?= tests/truth
 # uv where it is installed: the same environment, faster.
 UV := $(shell command -v uv 2>/dev/null)
-PYTEST := $(BIN)/python -W error -m pytest
+PYTEST := $(BIN)/python -W error -m pytest -n 2 --dist worksteal
 
 # $(call need,command that must work,Debian package): install the package, or say how, unless it works.
 define need

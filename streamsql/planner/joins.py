@@ -57,13 +57,13 @@ def _renamed(left: Relation, right: Relation) -> Relation:
     """`right` with column names of its node that `left` does not have."""
     from streamsql.planner.query import projected
 
-    taken = set(left.node.schema.names)
+    taken = {n.lower() for n in left.node.schema.names}
     items = []
     for field in right.fields:
         name, n = field.column, 0
-        while name in taken:
+        while name.lower() in taken:
             name, n = f"{field.column}${n}", n + 1
-        taken.add(name)
+        taken.add(name.lower())
         items.append((name, field.typed()))
     if [i[0] for i in items] == [f.column for f in right.fields]:
         return right

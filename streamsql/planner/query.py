@@ -287,9 +287,9 @@ def projected(source: Relation, items: Sequence[Item], window: Window | None) ->
     columns: list[tuple[str, str]] = []
     for name, value in items:
         column, n = name, 0
-        while column in taken:
+        while column.lower() in taken:
             column, n = f"{name}{n}", n + 1
-        taken.add(column)
+        taken.add(column.lower())  # DuckDB does not tell `a` from `A`
         columns.append((column, value.sql))
         fields.append(Field(column, column, value.type, value.time))
     schema = Schema(tuple(Column(f.column, f.type, f.time) for f in fields))

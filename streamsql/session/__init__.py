@@ -3,5 +3,6 @@
 from streamsql.session.facts import CatalogView, Result
 from streamsql.session.query import Change, Query, QueryStatistics
 from streamsql.session.session import Session, connect
+from streamsql.values.user import function
 
-__all__ = ["CatalogView", "Change", "Query", "QueryStatistics", "Result", "Session", "connect"]
+__all__ = ["CatalogView", "Change", "Query", "QueryStatistics", "Result", "Session", "connect", "function"]

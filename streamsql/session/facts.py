@@ -14,6 +14,7 @@ from streamsql.session.settings import SETTINGS
 from streamsql.sql import canonical
 from streamsql.sql import statements as st
 from streamsql.values.functions import functions, lookup
+from streamsql.values.user import UserFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class CatalogView:
         return {**tables, **views}
 
     def functions(self) -> list[str]:
-        return _function_names()
+        return sorted([*_function_names(), *self._catalog.functions])
 
     def settings(self) -> list[str]:
         return sorted({*SETTINGS, *self._settings})
@@ -60,7 +61,9 @@ class Facts:
             case "VIEWS":
                 names = sorted(self._catalog.views)
             case "FUNCTIONS":
-                names = _function_names()
+                names = [*sorted(self._catalog.functions), *_function_names()]
+            case "USER FUNCTIONS":
+                names = sorted(self._catalog.functions)
             case "JOBS":
                 rows = tuple((q.name, "running" if q.statistics().running else "ended", q.text) for q in jobs)
                 return Result(
@@ -79,7 +82,7 @@ class Facts:
                     hint="SHOW TABLES, VIEWS, FUNCTIONS, JOBS, COLUMNS FROM t, CREATE TABLE t.",
                 )
         kept = [n for n in names if statement.like is None or _like(n, statement.like)]
-        header = statement.what.lower().removesuffix("s") + " name"
+        header = statement.what.lower().removeprefix("user ").removesuffix("s") + " name"
         return Result("table", columns=((header, "STRING"),), rows=tuple((n,) for n in kept))
 
     def _created(self, name: st.Name) -> str:
@@ -91,12 +94,17 @@ class Facts:
 
     def describe(self, statement: st.Describe) -> Result:
         if statement.kind == "FUNCTION":
+            own = self._catalog.functions.get(statement.name.last.lower())
+            if own is not None:
+                return _facts_of(own)
             found = lookup(statement.name.last)
             if found is None:
                 raise BindError(
                     f'function "{statement.name}" does not exist',
                     statement.name.span,
-                    hint=did_you_mean(statement.name.last, _function_names(), "Functions"),
+                    hint=did_you_mean(
+                        statement.name.last, [*_function_names(), *self._catalog.functions], "Functions"
+                    ),
                 )
             facts = (
                 ("signature", found.signature),
@@ -143,6 +151,19 @@ class Facts:
                 )
             )
         return Result("table", columns=columns, rows=tuple(rows))
+
+
+def _facts_of(function: UserFunction) -> Result:
+    called = f"with Arrow arrays (pa.{function.arrays})" if function.arrays else "row by row"
+    facts = (
+        ("signature", function.signature),
+        ("doc", function.doc),
+        ("kind", function.form),
+        ("called", called),
+        ("definition", function.definition),
+        ("deterministic", str(function.deterministic).lower()),
+    )
+    return Result("table", columns=(("fact", "STRING"), ("value", "STRING")), rows=facts)
 
 
 def _function_names() -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any, overload
 
 from streamsql.connectors.memory import NAMESPACE, MemoryTable, Namespace
 from streamsql.core.batch import SEQ, WATERMARK
@@ -25,6 +26,7 @@ from streamsql.sql import parse
 from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
 from streamsql.values import user_calls
+from streamsql.values.user import Declaration, F, described
 
 
 class Session:
@@ -73,6 +75,31 @@ class Session:
     def memory(self, name: str) -> MemoryTable:
         """The table `name` of connector `memory` in this session: append to it, take from it."""
         return self.namespace.table(name)
+
+    @overload
+    def function(self, f: F, /, *, name: str = "") -> F: ...
+
+    @overload
+    def function(
+        self, *types: str, returns: str | None = None, name: str = "", deterministic: bool = True
+    ) -> Callable[[F], F]: ...
+
+    def function(self, *types: Any, returns: str | None = None, name: str = "", deterministic: bool = True) -> Any:
+        """Let the SQL of this session call a Python function, in the place of one of the same name.
+
+        A call or a decorator; the arguments are those of `streamsql.function`. Queries that exist
+        keep the function they were made with. Raises SQLTypeError for a function whose types are
+        not known, BindError for the name of a built-in one.
+        """
+        if len(types) == 1 and not isinstance(types[0], str):
+            return self.function(returns=returns, name=name, deterministic=deterministic)(types[0])
+
+        def add(f: F) -> F:
+            declared = Declaration(types, returns, name, deterministic)
+            self.planner.add_function(described(f, declared=declared))
+            return f
+
+        return add
 
     def _adopt(self, catalog: Catalog) -> None:
         self._catalog = catalog

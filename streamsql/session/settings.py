@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -48,7 +49,8 @@ FOREIGN = (
 def checked(key: str, value: str) -> str:
     """`value` if the setting `key` may have it. Raises UsageError naming what it may be."""
     if key not in SETTINGS:
-        if key.startswith(FOREIGN):
+        slip = difflib.get_close_matches(key.lower(), SETTINGS, n=1, cutoff=0.9)
+        if key.startswith(FOREIGN) and not slip:
             return value
         raise UsageError(f'setting "{key}" does not exist', hint=did_you_mean(key, SETTINGS, "Settings"))
     try:
