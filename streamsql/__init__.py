@@ -22,7 +22,7 @@ from streamsql.errors import (
 )
 
 if TYPE_CHECKING:
-    from streamsql.session import Change, Query, QueryStatistics, Result, Session, connect
+    from streamsql.session import Change, Query, QueryStatistics, Result, Session, connect, function
 
 __all__ = [
     "BindError",
@@ -42,6 +42,7 @@ __all__ = [
     "StreamSQLError",
     "UsageError",
     "connect",
+    "function",
 ]
 
 

@@ -73,7 +73,8 @@ class StreamSQLError(Exception):
         self.hint = hint
 
     def _notes(self) -> str:
-        detail = f"\n  detail: {self.detail}" if self.detail else ""
+        lines = (self.detail or "").replace("\n", "\n    ")  # a traceback has several
+        detail = f"\n  detail: {lines}" if self.detail else ""
         return detail + (f"\n  hint: {self.hint}" if self.hint else "")
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ import streamsql
 from streamsql.cli import cli
 
 NAMES = {
-    "connect", "Session", "Query", "QueryStatistics", "Result", "Change",
+    "connect", "function", "Session", "Query", "QueryStatistics", "Result", "Change",
     "StreamSQLError", "SQLError", "ParseError", "BindError", "SQLTypeError", "PlanError",
     "DataError", "ConnectorError", "StateError", "UsageError", "InternalError",
 }

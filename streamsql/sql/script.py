@@ -210,11 +210,10 @@ class ScriptRules(ForeignRules):
             word = self.expect_any("TABLE", "VIEW")
             what, name = f"CREATE {word}", self.qualified(f"a {word.lower()}")
         else:
-            if self.at_all("USER", "FUNCTIONS"):
-                self.expect("USER")
+            user = "USER " if self.at_all("USER", "FUNCTIONS") and self.take("USER") else ""
             if self.kind not in SHOWN:
                 self.unexpected(f"one of {', '.join(SHOWN)}", hint=UNSUPPORTED["SHOW"][1])
-            what = self.kind
+            what = user + self.kind
             self.index += 1
             if what == "COLUMNS":
                 self.expect_any("FROM", "IN")

@@ -174,7 +174,8 @@ class Reset(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Show(Statement):
-    """what: TABLES VIEWS FUNCTIONS JOBS COLUMNS `CREATE TABLE` `CREATE VIEW` …; `name` where one follows."""
+    """what: TABLES VIEWS FUNCTIONS `USER FUNCTIONS` JOBS COLUMNS `CREATE TABLE` `CREATE VIEW` …; `name` where one
+    follows."""
 
     what: str
     name: Name | None = None

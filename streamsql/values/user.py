@@ -172,8 +172,14 @@ class UserFunction:
 
 def described(target: Any, name: str = "", definition: str = "", *,
               declared: Declaration | None = None) -> UserFunction:
-    """What `target` is in SQL. Raises SQLTypeError, without a span, for one that says too little."""
-    own = declared or getattr(target, _DECLARED, None) or Declaration()
+    """What `target` is in SQL; `declared` goes before what a decorator of its own says.
+
+    Raises SQLTypeError, without a span, for one that says too little.
+    """
+    own = getattr(target, _DECLARED, None) or Declaration()
+    if declared is not None:
+        own = Declaration(declared.types or own.types, declared.returns or own.returns, declared.name or own.name,
+                          declared.deterministic and own.deterministic)
     name = (name or own.name or getattr(target, "__name__", "")).lower()
     if not callable(target):
         raise SQLTypeError(f'"{name}" is no function but {type(target).__name__}')

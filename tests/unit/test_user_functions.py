@@ -6,13 +6,16 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 import pyarrow as pa
 import pytest
 
+import streamsql
+from streamsql.core import types
 from streamsql.core.schema import quote
-from streamsql.errors import DataError, SQLTypeError
+from streamsql.errors import BindError, DataError, SQLTypeError
 from streamsql.state.database import Database
 from streamsql.values.annotations import kind_of
 from streamsql.values.user import UserFunction, described, function
@@ -249,3 +252,115 @@ def test_a_function_that_says_too_little(target: Any, message: str) -> None:
     with pytest.raises(SQLTypeError) as error:
         described(target)
     assert error.value.message == message
+
+
+# ------------------------------------------------------------------------------------------------ sessions
+
+
+def numbers(session: streamsql.Session, *values: int | None) -> None:
+    session.sql("CREATE TABLE t (n INT) WITH ('connector' = 'memory')")
+    session.memory("t").append(pa.table({"n": pa.array(values, pa.int32())}))
+    session.memory("t").end()
+
+
+def test_a_session_calls_a_function_of_python() -> None:
+    with streamsql.connect() as session:
+        @session.function
+        def plus_one(x: int) -> int:
+            return x + 1
+
+        @session.function("INT", returns="STRING NOT NULL", name="shown")
+        def text_of(x: int | None) -> str:
+            return f"<{x}>"
+
+        session.function(Spread, name="width")
+        numbers(session, 1, 5, None)
+        assert plus_one(1) == 2
+        assert session.sql("SELECT plus_one(n), shown(n) FROM t").fetchall() == [
+            (2, "<1>"), (6, "<5>"), (None, "<None>")]
+        assert session.sql("SELECT WIDTH(n) FROM t").fetchall() == [(4,)]
+        assert [r.rows for r in session.execute("SHOW USER FUNCTIONS")] == [(("plus_one",), ("shown",), ("width",))]
+
+
+def test_a_decorated_function_of_a_module(tmp_path: Path) -> None:
+    (tmp_path / "prices_for_test.py").write_text(
+        "import streamsql\n\n@streamsql.function('DECIMAL(10, 2)', returns='DECIMAL(10, 2)')\n"
+        "def gross(net):\n    return net * 2 if net else None\n")
+    script = tmp_path / "script.sql"
+    text = ("CREATE FUNCTION gross AS 'prices_for_test.gross' LANGUAGE PYTHON;"
+            "SELECT gross(n) AS g FROM (VALUES (1.50), (CAST(NULL AS DECIMAL(3, 2)))) AS t(n)")
+    script.write_text(text)
+    with streamsql.connect() as session:
+        query = list(session.execute(text, origin=str(script)))[-1].query
+        assert query is not None
+        assert query.fetchall() == [(Decimal("3.00"),), (None,)]
+
+
+def test_a_running_query_keeps_its_function() -> None:
+    with streamsql.connect() as session:
+        def version() -> int:
+            return 1
+
+        def other() -> int:
+            return 2
+
+        session.function(version)
+        before = session.sql("SELECT version() AS v")
+        session.function(other, name="version")
+        assert before.fetchall() == [(1,)]
+        assert session.sql("SELECT version() AS v").fetchall() == [(2,)]
+
+
+def test_an_error_of_a_whole_group_ends_the_query() -> None:
+    class Deviation:
+        def __init__(self) -> None:
+            self.values: list[int] = []
+
+        def accumulate(self, value: int) -> None:
+            self.values.append(value)
+
+        def finish(self) -> float:
+            raise ArithmeticError(len(self.values))
+
+    with streamsql.connect() as session:
+        session.function(Deviation)
+        numbers(session, 1, 2)
+        with pytest.raises(DataError, match='function "deviation" failed: ArithmeticError: 2') as error:
+            session.sql("SELECT deviation(n) FROM t").fetchall()
+        assert "in finish" in (error.value.detail or "")
+
+
+def test_errors_of_many_rows_are_each_set_aside() -> None:
+    with streamsql.connect() as session:
+        @session.function
+        def even(x: int) -> int:
+            if x % 2:
+                raise LookupError(x)
+            return x
+
+        numbers(session, *range(20))
+        assert session.sql("SELECT even(n) FROM t").fetchall() == [(n,) for n in range(0, 20, 2)]
+        kept = session.sql("SELECT `offset`, reason FROM `t$errors`").fetchall()
+        assert kept == [(n, f'function "even" failed: LookupError: {n}') for n in range(1, 20, 2)]
+
+
+def test_a_name_of_a_built_in_function() -> None:
+    def upper(x: str) -> str:
+        return x
+
+    with streamsql.connect() as session, pytest.raises(BindError, match='function "upper" is built in'):
+        session.function(upper)
+
+
+def test_a_function_is_replaced_where_a_view_calls_it_as_an_aggregate() -> None:
+    with streamsql.connect() as session:
+        session.function(Spread, name="f")
+        numbers(session, 3, 9)
+        session.sql("CREATE VIEW v AS SELECT f(n) AS x FROM t")
+        assert session.sql("SELECT x FROM v").fetchall() == [(6,)]
+
+        @session.function
+        def f(x: int) -> int:
+            return -x
+
+        assert session.sql("SELECT x FROM v").schema.columns[0].type == types.BIGINT

@@ -117,7 +117,7 @@ def test_emit(text: str, emit: str, every_ms: int) -> None:
     ("RESET 'x'", Reset, {"key": "x"}),
     ("RESET", Reset, {"key": None}),
     ("SHOW TABLES LIKE 'a%'", Show, {"what": "TABLES", "like": "a%"}),
-    ("SHOW USER FUNCTIONS", Show, {"what": "FUNCTIONS"}),
+    ("SHOW USER FUNCTIONS", Show, {"what": "USER FUNCTIONS"}),
     ("SHOW CREATE VIEW v", Show, {"what": "CREATE VIEW"}),
     ("DESC EXTENDED t", Describe, {"kind": "TABLE", "extended": True}),
     ("DESCRIBE FUNCTION f", Describe, {"kind": "FUNCTION"}),
