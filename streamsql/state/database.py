@@ -116,10 +116,11 @@ class Statement:
 class Database:
     """The state of a job: one DuckDB database in memory or in a file, used by one thread at a time.
 
-    Beside the state there is a second connection that holds nothing, for expressions over a
-    batch: any error aborts DuckDB's whole transaction, and a value that a CAST refuses must not
-    cost the epoch. So an operator computes with `compute`, which cannot see state tables, and then
-    stores what came out with `prepare`, which can.
+    Beside the state's connection there is a second one to the same database, for expressions over a
+    batch: any error aborts the whole transaction of its connection, and a value that a CAST refuses
+    must not cost the epoch. So an operator computes with `compute`, which does not see what the epoch
+    has stored so far, and then stores what came out with `prepare`, which does. A second database
+    instead would cost every job 20 ms.
 
     path         None for memory
     threads      DuckDB's threads for one statement
@@ -132,7 +133,7 @@ class Database:
             self._connection = duckdb.connect(str(path) if path else ":memory:", config={"threads": threads})
         except duckdb.Error as error:
             raise StateError(f'cannot open the state database "{path}"', detail=str(error)) from error
-        self._compute = duckdb.connect(":memory:", config={"threads": threads})
+        self._compute = self._connection.cursor()
         self._both = (self._connection, self._compute)
         for statement in (*_SETTINGS, *setup):
             with errors_of(statement):
@@ -182,11 +183,10 @@ class Database:
         A volatile one may give another value for the same arguments: it is called for every row.
         """
         with errors_of(name):
-            for connection in self._both:
-                connection.create_function(
-                    name, call, [duckdb.type(a) for a in arguments], duckdb.type(result),
-                    type=PythonUDFType.ARROW if vectorised else PythonUDFType.NATIVE,
-                    null_handling=FunctionNullHandling.SPECIAL, side_effects=volatile)
+            self._connection.create_function(
+                name, call, [duckdb.type(a) for a in arguments], duckdb.type(result),
+                type=PythonUDFType.ARROW if vectorised else PythonUDFType.NATIVE,
+                null_handling=FunctionNullHandling.SPECIAL, side_effects=volatile)
 
     def has_table(self, name: str) -> bool:
         found = self.query("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", name)
@@ -219,5 +219,5 @@ class Database:
             connection.interrupt()
 
     def close(self) -> None:
-        for connection in self._both:
+        for connection in reversed(self._both):
             connection.close()
