@@ -15,7 +15,7 @@ from typing import Protocol
 
 from streamsql.core.schema import text_literal
 from streamsql.core.types import BOOLEAN, MAX_LENGTH, STRING, DataType
-from streamsql.errors import BindError, Span, SQLTypeError, did_you_mean
+from streamsql.errors import BindError, PlanError, Span, SQLTypeError, did_you_mean
 from streamsql.sql import data_type, exp, span_of
 from streamsql.values import arithmetic, comparison, constructors, literals, patterns, periods
 from streamsql.values.casts import cast, castable, implicitly_castable, session_zone
@@ -333,8 +333,8 @@ def _call(binder: Binder, tree: exp.Expr) -> Typed:
         raise BindError(f'function "{name}" does not exist', span_of(tree),
                         hint=did_you_mean(name, names(), "Functions"))
     if function.local_only and binder.strict:
-        raise BindError(f'function "{name}" does not exist in Flink', span_of(tree),
-                        hint="RESET 'streamsql.strict' to use it here")
+        raise PlanError(f'function "{name}" is not in Flink', span_of(tree),
+                        hint="SET 'streamsql.strict' = 'false' allows what only runs here.")
     bind = binder.guarded if name in _LAZY else lambda trees: [_argument(binder, t) for t in trees]
     arguments = bind(tree.expressions)
     if name == "MOD" and len(arguments) == 2:
