@@ -47,7 +47,7 @@ def _refused(case: Case, whole: bool) -> None:
 
 def _outputs(case: Case, whole: bool) -> dict[str, list[list[Any]]]:
     """The rows left, by sink; '' is the query's own."""
-    with streamsql.Session(case["settings"], threaded=False) as session:
+    with streamsql.Session({"streamsql.strict": "true", **case["settings"]}, threaded=False) as session:
         for statement in case["ddl"]:
             list(session.execute(_with_connector(statement, case)))
         types = {name: [c.type for c in session.describe(name)] for name in (case.get("sinks") or {})}
