@@ -1,7 +1,8 @@
 """The function table: every scalar function by its documented name and synonyms.
 
 Each module of this package is a group and offers `FUNCTIONS: tuple[Function, ...]`. To add a
-function is one row there. Aggregates, window functions and user functions are the planner's.
+function is one row there. Names that none of them has may be DuckDB's (`values.local`).
+Aggregates, window functions and user functions are the planner's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from streamsql.values import local
 from streamsql.values.typed import Function
 
 
@@ -32,10 +34,15 @@ def _by_name() -> Mapping[str, Function]:
 
 
 def lookup(name: str) -> Function | None:
-    """The function of this name or alias, in any case."""
-    return _by_name().get(name.upper())
+    """The function of this name or alias, in any case: Flink's, else DuckDB's, which is `local_only`."""
+    return _by_name().get(name.upper()) or local.lookup(name)
+
+
+def local_functions() -> Sequence[Function]:
+    """DuckDB's functions that run here alone, without those whose name has Flink's meaning."""
+    return tuple(f for name, f in local.functions().items() if name not in _by_name())
 
 
 def names() -> Sequence[str]:
     """Every name and alias, for hints and completion."""
-    return tuple(_by_name())
+    return (*_by_name(), *(f.name for f in local_functions()))
