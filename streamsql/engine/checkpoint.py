@@ -36,6 +36,7 @@ class Saved:
     positions   by scan: split id → next offset
     scans       by scan: the snapshot of its watermarks and counters
     watermarks  by vertex: see `Dataflow.snapshot`
+    sides       the side tables that are kept: table, side
     """
 
     epoch: int = 0
@@ -45,6 +46,7 @@ class Saved:
     scans: dict[str, dict[str, object]] = field(default_factory=dict)
     watermarks: dict[str, list[int]] = field(default_factory=dict)
     finished: bool = False
+    sides: list[list[str]] = field(default_factory=list)
 
 
 class Checkpoint:
@@ -71,11 +73,12 @@ class Checkpoint:
 
     def save(self, saved: Saved, sides: Mapping[tuple[str, str], pa.Table]) -> None:
         """Step 2: everything since the last call becomes durable together."""
+        saved.sides = [list(key) for key in sorted({*map(tuple, saved.sides), *sides})]
         facts = {name: getattr(saved, name) for name in Saved.__slots__}
         self._database.execute(f"DELETE FROM {quote(_TABLE)}")
         self._database.execute(f"INSERT INTO {quote(_TABLE)} VALUES (?)", json.dumps(facts))
         for (table, side), rows in sides.items():
-            self._save_side(f"$side {table}{side}", rows)
+            self._save_side(_side_name(table, side), rows)
         self._database.commit()
         self._commits += 1
         if self._commits % CHECKPOINT_EVERY == 0:
@@ -88,15 +91,13 @@ class Checkpoint:
         self._database.execute(f"CREATE OR REPLACE TABLE {quote(name)} AS SELECT * FROM {quote(given.name)}")
         given.set(rows.schema.empty_table())
 
-    def sides(self) -> dict[tuple[str, str], pa.Table]:
+    def sides(self, saved: Saved) -> dict[tuple[str, str], pa.Table]:
         """The side tables of the last committed epoch, by (table, side)."""
-        names = (
-            self._database.query("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '$side %'")
-            .column(0)
-            .to_pylist()
-        )
-        found = {}
-        for name in names:
-            table, side = name.removeprefix("$side ").rsplit("$", 1)
-            found[(table, f"${side}")] = self._database.query(f"SELECT * FROM {quote(name)}")
-        return found
+        return {
+            (table, side): self._database.query(f"SELECT * FROM {quote(_side_name(table, side))}")
+            for table, side in saved.sides
+        }
+
+
+def _side_name(table: str, side: str) -> str:
+    return f"$side {table}{side}"

@@ -130,7 +130,7 @@ class Job:
         self._set_clock()
         self._checkpoint = Checkpoint(self.database)
         self._saved = self._checkpoint.load(self.plan.fingerprint)
-        for (table, side), rows in self._checkpoint.sides().items():
+        for (table, side), rows in self._checkpoint.sides(self._saved).items():
             self.sides.restore(table, side, rows)
         self.database.begin()
         roots = [r if isinstance(r, Insert) else Collect((r,), r.schema, r.append_only, ()) for r in self.plan.roots]
@@ -376,6 +376,7 @@ class Job:
             {i.vertex.name: i.step.snapshot() for i in self._inputs},
             self.dataflow.snapshot(),
             self.finished,
+            self._saved.sides,
         )
         self._checkpoint.save(self._saved, self.sides.changed())
         for sink in self._sinks:
