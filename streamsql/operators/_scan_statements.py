@@ -109,7 +109,7 @@ class Statements:
         try:
             self._run("guarded", row)
         except DataError as error:
-            return error.message
+            return f"{error.message}\n{error.detail}" if error.detail else error.message
         return None
 
     def _run(self, name: str, raw: pa.Table) -> pa.Table:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from streamsql.core.options import OptionError
 from streamsql.core.schema import Column, Schema
+from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, Span, SQLError, SQLTypeError, did_you_mean
 from streamsql.planner import modules
@@ -14,7 +15,8 @@ from streamsql.planner.catalog import Catalog, Table, TableColumn, Watermark
 from streamsql.planner.options import table_options
 from streamsql.planner.scans import Extra, scan, sink_spec
 from streamsql.planner.scope import Field, Scope
-from streamsql.sql import span_of
+from streamsql.planner.user_functions import Functions, scalar
+from streamsql.sql import exp, span_of
 from streamsql.sql.statements import ColumnDef, CreateTable, OptionDef
 from streamsql.values.binder import Binder
 
@@ -34,7 +36,7 @@ def define_table(statement: CreateTable, catalog: Catalog, settings: Mapping[str
                 hint="Leave it out; one table writes one folder.",
             )
         base = _base(statement, catalog)
-        table = _merged(statement, base, settings)
+        table = _merged(statement, base, settings, catalog.functions)
         _check_options(statement, table)
         _check_connector(statement, table, extra)
         return table
@@ -55,7 +57,21 @@ def _base(statement: CreateTable, catalog: Catalog) -> Table | None:
     return found
 
 
-def _merged(statement: CreateTable, base: Table | None, settings: Mapping[str, str]) -> Table:
+class _ColumnScope(Scope):
+    """What the expression of a column may name: the columns of its table, and scalar user functions."""
+
+    def __init__(self, columns: list[TableColumn], settings: Mapping[str, str], functions: Functions) -> None:
+        super().__init__([Field(c.name, c.name, c.type) for c in columns])
+        self.functions = functions
+        self.binder = Binder(self, settings)
+
+    def call(self, tree: exp.Expr) -> Typed | None:
+        return scalar(tree, self.functions, self.binder)
+
+
+def _merged(
+    statement: CreateTable, base: Table | None, settings: Mapping[str, str], functions: Functions
+) -> Table:
     modes = _modes(statement)
     columns: list[TableColumn] = []
     if base is not None:
@@ -84,7 +100,7 @@ def _merged(statement: CreateTable, base: Table | None, settings: Mapping[str, s
                 raise BindError(f'column "{column.name}" is declared twice', column.span)
         own.add(column.name)
         columns.append(_column(column))
-    bound = _bind_computed(columns, settings)
+    bound = _bind_computed(columns, settings, functions)
     options = dict(base.options) if base and modes["options"] != "excluding" else {}
     for option in statement.options:
         if option.key in options and base is not None and modes["options"] == "including":
@@ -94,7 +110,7 @@ def _merged(statement: CreateTable, base: Table | None, settings: Mapping[str, s
                 hint="Write LIKE … (OVERWRITING OPTIONS).",
             )
         options[option.key] = option.value
-    watermark = _watermark(statement, bound, settings)
+    watermark = _watermark(statement, bound, settings, functions)
     if watermark is None and base and modes["watermarks"] != "excluding":
         watermark = base.watermark
     elif watermark and base and base.watermark and modes["watermarks"] == "including":
@@ -139,25 +155,25 @@ def _column(column: ColumnDef) -> TableColumn:
     )
 
 
-def _fields(columns: list[TableColumn]) -> list[Field]:
-    return [Field(c.name, c.name, c.type) for c in columns]
-
-
-def _bind_computed(columns: list[TableColumn], settings: Mapping[str, str]) -> list[TableColumn]:
+def _bind_computed(
+    columns: list[TableColumn], settings: Mapping[str, str], functions: Functions
+) -> list[TableColumn]:
     """Computed columns see physical and metadata columns, not each other (Flink's rule)."""
-    scope = Scope(_fields([c for c in columns if c.kind != "computed"]))
+    scope = _ColumnScope([c for c in columns if c.kind != "computed"], settings, functions)
     bound = []
     for column in columns:
         if column.kind != "computed" or column.expression is None:
             bound.append(column)
             continue
-        value = Binder(scope, settings).bind(column.expression)
+        value = scope.binder.bind(column.expression)
         proctime = column.expression.name.upper() == "PROCTIME"
         bound.append(replace(column, type=value.type, sql=value.sql, proctime=proctime))
     return bound
 
 
-def _watermark(statement: CreateTable, columns: list[TableColumn], settings: Mapping[str, str]) -> Watermark | None:
+def _watermark(
+    statement: CreateTable, columns: list[TableColumn], settings: Mapping[str, str], functions: Functions
+) -> Watermark | None:
     definition = statement.watermark
     if definition is None:
         return None
@@ -175,7 +191,7 @@ def _watermark(statement: CreateTable, columns: list[TableColumn], settings: Map
             hint="A rowtime is TIMESTAMP(p) or TIMESTAMP_LTZ(p) with p from 0 to 3; "
             "compute one with TO_TIMESTAMP(…) or CAST(… AS TIMESTAMP(3)).",
         )
-    value = Binder(Scope(_fields(columns)), settings).bind(definition.expression)
+    value = _ColumnScope(columns, settings, functions).binder.bind(definition.expression)
     if not value.type.is_timestamp:
         raise SQLTypeError(
             f"the watermark is {value.type}, not a timestamp",
