@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -364,3 +365,11 @@ def test_a_function_is_replaced_where_a_view_calls_it_as_an_aggregate() -> None:
             return -x
 
         assert session.sql("SELECT x FROM v").schema.columns[0].type == types.BIGINT
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "functions-python.md"
+
+
+@pytest.mark.parametrize("text", re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+def test_the_python_of_the_page(text: str) -> None:
+    exec(compile(text, str(PAGE), "exec"), {"__name__": "page"})
