@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from streamsql.errors import BindError, did_you_mean
 from streamsql.planner.catalog import Catalog, Table, View
+from streamsql.session import reference
 from streamsql.session.query import Query
 from streamsql.session.settings import SETTINGS
 from streamsql.sql import canonical
 from streamsql.sql import statements as st
-from streamsql.values.functions import functions, lookup
 from streamsql.values.user import UserFunction
 
 
@@ -41,7 +41,7 @@ class CatalogView:
         return {**tables, **views}
 
     def functions(self) -> list[str]:
-        return sorted([*_function_names(), *self._catalog.functions])
+        return sorted([*reference.entries(), *self._catalog.functions])
 
     def settings(self) -> list[str]:
         return sorted({*SETTINGS, *self._settings})
@@ -61,7 +61,7 @@ class Facts:
             case "VIEWS":
                 names = sorted(self._catalog.views)
             case "FUNCTIONS":
-                names = [*sorted(self._catalog.functions), *_function_names()]
+                return self._functions(statement.like)
             case "USER FUNCTIONS":
                 names = sorted(self._catalog.functions)
             case "JOBS":
@@ -85,6 +85,13 @@ class Facts:
         header = statement.what.lower().removeprefix("user ").removesuffix("s") + " name"
         return Result("table", columns=((header, "STRING"),), rows=tuple((n,) for n in kept))
 
+    def _functions(self, like: str | None) -> Result:
+        """The user's first; `local` marks what Flink lacks."""
+        own = [(name, f.form, "false") for name, f in sorted(self._catalog.functions.items())]
+        known = [(name, e.kind, str(e.local).lower()) for name, e in reference.entries().items()]
+        columns = (("function name", "STRING"), ("kind", "STRING"), ("local", "STRING"))
+        return Result("table", columns=columns, rows=tuple(r for r in (*own, *known) if not like or _like(r[0], like)))
+
     def _created(self, name: st.Name) -> str:
         found = self._catalog.find(name)
         if isinstance(found, Table):
@@ -97,22 +104,16 @@ class Facts:
             own = self._catalog.functions.get(statement.name.last.lower())
             if own is not None:
                 return _facts_of(own)
-            found = lookup(statement.name.last)
+            found = reference.find(statement.name.last)
             if found is None:
                 raise BindError(
                     f'function "{statement.name}" does not exist',
                     statement.name.span,
                     hint=did_you_mean(
-                        statement.name.last, [*_function_names(), *self._catalog.functions], "Functions"
+                        statement.name.last, [*reference.entries(), *self._catalog.functions], "Functions"
                     ),
                 )
-            facts = (
-                ("signature", found.signature),
-                ("doc", found.doc),
-                ("example", found.example),
-                ("deterministic", str(found.deterministic).lower()),
-            )
-            return Result("table", columns=(("fact", "STRING"), ("value", "STRING")), rows=facts)
+            return Result("table", columns=(("fact", "STRING"), ("value", "STRING")), rows=found.facts())
         return self._described(statement.name)
 
     def _described(self, name: st.Name) -> Result:
@@ -164,10 +165,6 @@ def _facts_of(function: UserFunction) -> Result:
         ("deterministic", str(function.deterministic).lower()),
     )
     return Result("table", columns=(("fact", "STRING"), ("value", "STRING")), rows=facts)
-
-
-def _function_names() -> list[str]:
-    return sorted({f.name for f in functions()})
 
 
 def _like(name: str, pattern: str) -> bool:
