@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamsql.core.batch import ARRIVAL, DIFF
 from streamsql.core.schema import quote
@@ -40,6 +40,7 @@ class Rows:
     order      the ORDER BY inside the call, or None
     weighted   each row has `$diff`, +1 or -1
     arrival    the hidden columns that order rows by arrival are there
+    over       the inside of an OVER clause that every aggregate of the text gets, or None
     """
 
     args: tuple[str, ...]
@@ -49,11 +50,13 @@ class Rows:
     order: str | None = None
     weighted: bool = False
     arrival: bool = False
+    over: str | None = None
 
     def where(self, more: str = "") -> str:
-        """The FILTER clause, with `more` as a further condition."""
+        """What follows a call: the FILTER clause, with `more` as a further condition, and OVER."""
         both = [c for c in (self.condition, more) if c]
-        return f" FILTER (WHERE {' AND '.join(f'({c})' for c in both)})" if both else ""
+        clause = f" FILTER (WHERE {' AND '.join(f'({c})' for c in both)})" if both else ""
+        return clause if self.over is None else f"{clause} OVER ({self.over})"
 
     def apply(self, function: str, *arguments: str, more: str = "", order: str | None = None) -> str:
         """A call of a DuckDB aggregate over these rows."""
@@ -177,6 +180,11 @@ class Aggregate:
     def whole(self, *, arrival: bool = False) -> str:
         """The value as one aggregate expression over the input's rows, none of them taken back."""
         return self.final([p.step for p in self.function.partials(self.rows(arrival=arrival))])
+
+    def over(self, window: str) -> str:
+        """The value for each row, over the rows of its OVER window."""
+        rows = replace(self.rows(), over=window)
+        return self.final([p.step for p in self.function.partials(rows)])
 
     def _texts(self) -> list[str]:
         return [*self.arguments, *(sql for sql, _ in self.order), *([self.filter] if self.filter else [])]

@@ -187,6 +187,10 @@ def _edge(function: str) -> Partials:
     def partials(rows: Rows) -> tuple[Partial, ...]:
         value, kind = rows.args[0], rows.types[0].duck_type()
         where = rows.where(f"{value} IS NOT NULL")
+        if rows.over is not None:
+            edge = "first_value" if function == "arg_min" else "last_value"
+            call = f"{edge}({value} IGNORE NULLS) OVER ({rows.over})"
+            return (Partial(f"{{'v': CAST({call} AS {kind})}}", None),)
         if rows.order or not rows.arrival:
             way = "first" if function == "arg_min" else "last"
             order = f" ORDER BY {rows.order}" if rows.order else ""

@@ -20,6 +20,7 @@ from streamsql.operators.union import Union
 from streamsql.planner import user_functions
 from streamsql.planner.catalog import Catalog
 from streamsql.planner.grouping import grouped, has_aggregates
+from streamsql.planner.overs import with_overs
 from streamsql.planner.relational import Whole
 from streamsql.planner.scope import Field, Relation, Scope, Window
 from streamsql.planner.selects import SelectScope, boolean
@@ -77,9 +78,13 @@ class QueryPlanner:
         if tree.args.get("group") is not None or having is not None or has_aggregates(tree):
             source, above = grouped(tree, source, scope)
             window = source.window
+        above.in_list = True
         items = self._items(tree, source, above, scope is above)
+        above.in_list = False
         if having is not None:
             source = filtered(source, boolean(above.binder.bind(having.this), having.this, "HAVING"))
+        if above.overs:
+            source = with_overs(source, above.overs)
         result = projected(source, items, window)
         if tree.args.get("distinct") is not None:
             result = self._distinct(tree, result)

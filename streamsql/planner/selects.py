@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from streamsql import aggregates
@@ -11,7 +11,7 @@ from streamsql.core.schema import quote
 from streamsql.core.typed import Typed
 from streamsql.core.types import BIGINT, BOOLEAN
 from streamsql.errors import BindError, PlanError, SQLTypeError
-from streamsql.planner import user_functions
+from streamsql.planner import overs, user_functions
 from streamsql.planner.catalog import Catalog
 from streamsql.planner.relational import compose, constant
 from streamsql.planner.scope import Field, Relation, Scope
@@ -29,12 +29,14 @@ class Subqueries(Protocol):
 
 
 class SelectScope(Scope):
-    """Columns of FROM, and subqueries in expressions."""
+    """Columns of FROM, and subqueries in expressions; in the SELECT list OVER windows, which `overs` collects."""
 
     def __init__(self, fields: Iterable[Field], planner: Subqueries, outer: Scope | None = None) -> None:
         super().__init__(fields, outer)
         self.planner = planner
         self.binder = Binder(self, planner.settings)
+        self.overs: dict[str, overs.Over] = {}
+        self.in_list = False
 
     def call(self, tree: exp.Expr) -> Typed | None:
         if isinstance(tree, exp.Subquery):
@@ -47,12 +49,21 @@ class SelectScope(Scope):
         if isinstance(tree, exp.Binary) and isinstance(tree.expression, exp.Any | exp.All):
             return self._quantified(tree)
         if isinstance(tree, exp.Window):
-            raise PlanError(
-                "an OVER window is not built",
-                span_of(tree),
-                hint="Aggregate in a window table function: TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), …)).",
-            )
+            return self._over(tree)
         return self._misplaced(tree) or user_functions.scalar(tree, self.planner.catalog.functions, self.binder)
+
+    def _over(self, tree: exp.Window) -> Typed:
+        if not self.in_list:
+            raise BindError("an OVER window may not stand here", span_of(tree),
+                            hint="Compute it in a subquery: SELECT … FROM (SELECT …, f(x) OVER (…) AS y FROM t).")
+        self.in_list = False
+        try:
+            over = overs.bound(tree, self)
+        finally:
+            self.in_list = True
+        name = next((n for n, o in self.overs.items() if o.value.sql == over.value.sql), f"$over{len(self.overs)}")
+        self.overs[name] = over
+        return replace(over.value, sql=quote(name))
 
     def _misplaced(self, tree: exp.Expr) -> Typed | None:
         name = aggregate_name(tree)
