@@ -141,6 +141,8 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
         table.watermark.sql + quote(table.watermark.column) if table.watermark else ""
     )
     used = [c for c in table.columns if c.kind != "computed" and (c.name in schema or quote(c.name) in text)]
+    if not used and options.value is None:
+        used = list(table.physical[:1])  # a typed chunk without columns could not say how many rows it has
     physical = [c for c in used if c.kind == "physical"]
     metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type, c.virtual) for c in used if c.kind == "metadata")
     spec = TableSpec(
