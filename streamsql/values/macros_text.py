@@ -40,7 +40,8 @@ _MACROS: tuple[tuple[str, str], ...] = (
     ("f_places(x, s)", "list_filter(range(1, length(x) + 2 - length(s)), "
                        "lambda i: substring(x, i, length(s)) = s)"),
     ("f_instr(x, s, p, n)",
-     "CASE WHEN n <= 0 THEN error('the occurrence of INSTR must be positive') WHEN p = 0 THEN 0 "
+     "CASE WHEN x IS NULL OR s IS NULL OR p IS NULL OR n IS NULL THEN NULL "
+     "WHEN n <= 0 THEN error('the occurrence of INSTR must be positive') WHEN p = 0 THEN 0 "
      "WHEN p > 0 THEN COALESCE(list_filter(f_places(x, s), lambda i: i >= p)[n], 0) "
      "ELSE COALESCE(list_reverse(list_filter(f_places(x, s), "
      "lambda i: i + length(s) - 1 <= length(x) + 1 + p))[n], 0) END"),
