@@ -1,12 +1,14 @@
-"""Table functions in FROM: `LATERAL TABLE(f(x))`, joined to what stands before it."""
+"""Table functions in FROM: `LATERAL TABLE(f(x))` and `UNNEST(x)`, joined to what stands before them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from streamsql.core.schema import Column, Schema
-from streamsql.errors import BindError, PlanError, did_you_mean
+from streamsql.core.schema import Column, Schema, text_literal
+from streamsql.core.types import INT, DataType
+from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.operators.table_function import TableFunction
 from streamsql.planner import user_functions
 from streamsql.planner.scope import Field, Relation, Scope
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def is_table_function(tree: exp.Expr) -> bool:
-    return isinstance(tree, exp.Lateral) and isinstance(tree.this, exp.Anonymous)
+    return isinstance(tree, exp.Unnest) or (isinstance(tree, exp.Lateral) and isinstance(tree.this, exp.Anonymous))
 
 
 def lateral_join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) -> Relation:
@@ -45,12 +47,10 @@ def lateral_join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope 
 def table_function(sources: Sources, tree: exp.Expr, left: Relation, outer: Scope | None, *,
                    padded: bool = False) -> Relation:
     """`left` with the columns of the function's rows, under the alias of `tree`."""
-    call = tree.this
-    function = _found(sources, call)
     scope = SelectScope(left.fields, sources.planner, outer)
-    text = function.text(user_functions.arguments(function, call, scope.binder))
-    names = function.result.type.names
-    kinds = [t.as_nullable(t.nullable or padded) for t in function.result.type.children]
+    text, names, types = _unnested(tree, scope) if isinstance(tree, exp.Unnest) else _called(sources, tree.this, scope)
+    text = f"nullif({text}, [])" if padded else text
+    kinds = [t.as_nullable(t.nullable or padded) for t in types]
     columns: dict[str, str] = {}
     for name in names:
         column, n = name, 0
@@ -66,6 +66,44 @@ def table_function(sources: Sources, tree: exp.Expr, left: Relation, outer: Scop
     if taken:
         raise BindError(f'"{min(taken)}" is in FROM twice', span_of(tree), hint="Give one of them an alias.")
     return replace(left, node=node, fields=(*left.fields, *named.fields))
+
+
+Rows = tuple[str, Sequence[str], Sequence[DataType]]
+"""A list of STRUCTs as DuckDB text, their fields and the fields' types."""
+
+
+def _called(sources: Sources, call: exp.Anonymous, scope: SelectScope) -> Rows:
+    function = _found(sources, call)
+    kind = function.result.type
+    return function.text(user_functions.arguments(function, call, scope.binder)), kind.names, kind.children
+
+
+def _unnested(tree: exp.Unnest, scope: SelectScope) -> Rows:
+    """The elements of an array, the fields of its rows, or a map's keys and values; then their position."""
+    if len(tree.expressions) != 1:
+        raise PlanError("UNNEST takes one collection", span_of(tree), hint="Join one UNNEST for each.")
+    value = scope.binder.bind(tree.expressions[0])
+    if value.type.root not in ("ARRAY", "MAP", "MULTISET"):
+        raise SQLTypeError(f"UNNEST takes an ARRAY, MAP or MULTISET, not {value.type.as_nullable()}",
+                           span_of(tree.expressions[0]))
+    element, listed = value.type.children[0], value.sql
+    if value.type.root == "MAP":
+        names, types = ["KEY", "VALUE"], list(value.type.children)
+        fields = ["struct_extract(e, 'key')", "struct_extract(e, 'value')"]
+        listed = f"map_entries({value.sql})"
+    elif element.root == "ROW":
+        names, types = list(element.names), [t.as_nullable(t.nullable or element.nullable) for t in element.children]
+        fields = [f"struct_extract(e, {text_literal(n)})" for n in element.names]
+    else:
+        names, types, fields = ["EXPR$0"], [element], ["e"]
+    if value.type.root == "MULTISET":
+        entries = f"list_transform(map_entries({value.sql}), lambda m: list_resize([]::{element.duck_type()}[], " \
+                  "m.value, m.key))"
+        listed = f"flatten({entries})"
+    if tree.args.get("offset"):
+        names, types, fields = [*names, "ORDINALITY"], [*types, INT.not_null()], [*fields, "CAST(i AS INTEGER)"]
+    struct = ", ".join(f"{text_literal(n)}: {f}" for n, f in zip(names, fields, strict=True))
+    return f"list_transform({listed}, lambda e, i: {{{struct}}})", names, types
 
 
 def _found(sources: Sources, call: exp.Anonymous) -> UserFunction:
