@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from streamsql import aggregates
-from streamsql.core.schema import quote
+from streamsql.core.node import Node
+from streamsql.core.schema import quote, text_literal
 from streamsql.core.typed import Typed
-from streamsql.core.types import BIGINT, BOOLEAN
+from streamsql.core.types import BIGINT, BOOLEAN, STRING
 from streamsql.errors import BindError, PlanError, SQLTypeError
+from streamsql.operators.project import Project
 from streamsql.planner import overs, user_functions
 from streamsql.planner.catalog import Catalog
 from streamsql.planner.relational import compose, constant
@@ -77,7 +79,14 @@ class SelectScope(Scope):
 
     def _inner(self, tree: exp.Expr) -> tuple[str, Relation]:
         inner = tree.this if isinstance(tree, exp.Subquery) else tree
-        relation = self.planner.plan(inner, self)
+        around = _Around(self)
+        relation = self.planner.plan(inner, around)
+        if around.used is not None and not _empty(relation.node):
+            raise PlanError(
+                f'column "{around.used.name}" is of the query around this subquery, which may not use it',
+                span_of(around.used),
+                hint="Join the two instead, or compare with IN.",
+            )
         if not constant(relation.node):
             raise PlanError(
                 "a subquery over a stream inside an expression is not built",
@@ -116,11 +125,34 @@ class SelectScope(Scope):
             raise SQLTypeError(
                 f"{value.type} cannot be compared with {field.type}", span_of(tree), hint="CAST one side."
             )
-        left, right = cast(value, kind, implicit=True), cast(field.typed(), kind, implicit=True)
+        left, right = (self.binder.cast(v, kind, implicit=True) for v in (value, field.typed()))
         return Typed(
             f"({left.sql} {how} (SELECT {right.sql} FROM ({sql})))",
             BOOLEAN.as_nullable(value.type.nullable or field.type.nullable),
         )
+
+
+class _Around(Scope):
+    """The scope around a subquery: it remembers the first column that the subquery takes from it."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope.fields, scope.outer)
+        self.scope = scope
+        self.used: exp.Expr | None = None
+
+    def column(self, tree: exp.Expr) -> Typed:
+        value = self.scope.column(tree)
+        self.used = self.used or tree
+        return value
+
+
+def _empty(node: Node) -> bool:
+    """No row can come of it, so that it does not matter what its expressions would be."""
+    while isinstance(node, Project):
+        if node.where == "false":
+            return True
+        node = node.inputs[0]
+    return False
 
 
 STRICT = "streamsql.strict"
@@ -231,6 +263,9 @@ def bind_aggregate(tree: exp.Expr, scope: SelectScope, *, grouped: bool) -> aggr
     condition: Typed | None = None
     call = tree
     while not isinstance(call, exp.Anonymous):
+        if isinstance(call, exp.WithinGroup):
+            raise BindError(f"{aggregate_name(call)} does not take WITHIN GROUP", span_of(call),
+                            hint="Order the values inside the call: ARRAY_AGG(x ORDER BY y).")
         if isinstance(call, exp.Filter):
             where = call.expression
             condition = boolean(
@@ -247,7 +282,9 @@ def bind_aggregate(tree: exp.Expr, scope: SelectScope, *, grouped: bool) -> aggr
         arguments.append(ordered.this)
         order = [(scope.binder.bind(o.this), bool(o.args.get("desc"))) for o in ordered.expressions]
     star = len(arguments) == 1 and isinstance(arguments[0], exp.Star)
-    bound = [] if star else [scope.binder.bind(a) for a in arguments]
+    if not arguments and call.name.upper() == "COUNT":
+        raise SQLTypeError("COUNT takes a value, or *", span_of(tree), hint="Write COUNT(*) for the number of rows.")
+    bound = [] if star else [_argument(a, scope) for a in arguments]
     own, function = scope.planner.catalog.functions.get(call.name.lower()), None
     if own is not None:
         function = user_functions.aggregate(own, len(bound))
@@ -275,8 +312,18 @@ def bind_aggregate(tree: exp.Expr, scope: SelectScope, *, grouped: bool) -> aggr
     return bound_call
 
 
+def _argument(tree: exp.Expr, scope: SelectScope) -> Typed:
+    """An argument of an aggregate: a value, or the word of a clause such as `ABSENT ON NULL`."""
+    if isinstance(tree, exp.Kwarg) and isinstance(tree.expression, exp.Var):
+        word = tree.expression.name
+        return Typed(text_literal(word), STRING.not_null(), literal=word, is_literal=True)
+    return scope.binder.bind(tree)
+
+
 def boolean(value: Typed, tree: exp.Expr, clause: str) -> Typed:
-    """`value` if it is BOOLEAN; SQLTypeError naming the clause otherwise."""
+    """`value` if it is BOOLEAN, or NULL; SQLTypeError naming the clause otherwise."""
+    if value.type.root == "NULL":
+        return cast(value, BOOLEAN)
     if value.type.root != "BOOLEAN":
         raise SQLTypeError(
             f"{clause} needs a BOOLEAN, this is {value.type}",
