@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from streamsql.aggregates.aggregate import Aggregate, Function
 from streamsql.aggregates.duckdb import DUCKDB
@@ -84,6 +85,6 @@ def _check(function: Function, args: Sequence[Typed], distinct: bool) -> None:
 
 def _check_percentage(arg: Typed) -> None:
     value = arg.literal
-    if arg.is_literal and isinstance(value, int | float) and not 0 <= value <= 1:
+    if arg.is_literal and isinstance(value, int | float | Decimal) and not 0 <= value <= 1:
         raise SQLTypeError(f"the percentage of PERCENTILE is {value}, which is not within [0, 1]",
                            hint="Write 0.5 for the median.")

@@ -31,7 +31,7 @@ def grouped(tree: exp.Select, source: Relation, scope: SelectScope) -> tuple[Rel
     """The relation above GROUP BY, and the scope of what may stand there."""
     expressions, sets = _grouping(tree.args.get("group"))
     keys = _keys(expressions, scope)
-    above = AggregateScope(scope, keys, grouped=bool(keys) and all(sets or [()]))
+    above = AggregateScope(scope, keys, grouped=bool(keys) and all(sets))
     for clause in [*tree.expressions, tree.args.get("having"), tree.args.get("order")]:
         if clause is not None and not isinstance(clause, exp.Star):
             _collect(clause, above)
@@ -59,7 +59,7 @@ def _grouping(group: exp.Group | None) -> tuple[list[exp.Expr], _Sets]:
     for one in sets:
         expressions += [e for e in one if e not in expressions]
     plain = all(not isinstance(e, exp.GroupingSets | exp.Rollup | exp.Cube) for e in group.expressions)
-    return expressions, [] if plain else sets
+    return expressions, [] if plain or sets == [()] else sets
 
 
 def _part(tree: exp.Expr) -> _Sets:

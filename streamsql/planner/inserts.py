@@ -35,7 +35,7 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
     if statement.options:
         table = replace(table, options={**table.options, **{o.key: o.value for o in statement.options}})
     targets = _targets(statement, table)
-    relation = QueryPlanner(catalog, settings, statement.source).plan(statement.query)
+    relation = QueryPlanner(catalog, settings, statement.source, nulls=True).plan(statement.query)
     if len(relation.fields) != len(targets):
         raise SQLTypeError(
             f'"{table.name}" takes {len(targets)} columns, the query gives {len(relation.fields)}',

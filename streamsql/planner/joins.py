@@ -11,7 +11,7 @@ from streamsql.planner.relational import Whole
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope, boolean
 from streamsql.sql import exp, span_of
-from streamsql.values.binder import cast, common_type
+from streamsql.values.binder import cast, common_type, session_zone
 
 if TYPE_CHECKING:
     from streamsql.planner.sources import Sources
@@ -30,7 +30,8 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) 
     if qualifiers:
         raise BindError(f'"{min(qualifiers)}" is in FROM twice', span_of(tree.this), hint="Give one of them an alias.")
     names = _using(tree, method, left, right)
-    fields, columns, conditions = _merged(tree, side, left, right, names)
+    zone = session_zone(sources.planner.settings)
+    fields, columns, conditions = _merged(tree, side, left, right, names, zone)
     on = tree.args.get("on")
     if on is not None:
         scope = SelectScope((*left.fields, *right.fields), sources.planner, outer)
@@ -86,6 +87,7 @@ def _merged(
     left: Relation,
     right: Relation,
     names: list[tuple[str, object]],
+    zone: str,
 ) -> tuple[list[Field], list[tuple[str, str]], list[str]]:
     """Output fields (shared ones first and once), their SQL, and the equalities of USING."""
     conditions: list[str] = []
@@ -101,7 +103,7 @@ def _merged(
                 span_of(tree),
                 hint="CAST one side in a subquery.",
             )
-        x, y = cast(a.typed(), kind, implicit=True).sql, cast(b.typed(), kind, implicit=True).sql
+        x, y = (cast(f.typed(), kind, implicit=True, zone=zone).sql for f in (a, b))
         conditions.append(f"{x} = {y}")
         value = {"RIGHT": y, "FULL": f"COALESCE({x}, {y})"}.get(side, x)
         shared.append((replace(a, type=kind.as_nullable(side == "FULL" or kind.nullable), qualifier=""), value))

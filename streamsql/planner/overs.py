@@ -98,9 +98,12 @@ def _neighbour(tree: exp.Window, name: str, arguments: Sequence[exp.Expr], windo
                            hint=f"Write {name}(value [, offset [, default]]).")
     if len(values) == 3:
         values[2] = scope.binder.cast(values[2], values[0].type.as_nullable(), span=span_of(arguments[2]))
-    nullable = values[2].type.nullable if len(values) == 3 else True
     inside = ", ".join(v.sql for v in values)
-    return Typed(f"{name.lower()}({inside}) OVER ({window})", values[0].type.as_nullable(nullable))
+    sql = f"{name.lower()}({inside}) OVER ({window})"
+    if len(values) < 3:
+        return Typed(sql, values[0].type.as_nullable())
+    # Flink gives the default for a neighbour that is NULL too
+    return Typed(f"coalesce({sql}, {values[2].sql})", values[0].type.as_nullable(values[2].type.nullable))
 
 
 def _aggregate(tree: exp.Window, name: str, arguments: list[exp.Expr], window: str, scope: SelectScope) -> Typed:

@@ -22,11 +22,11 @@ from streamsql.planner.catalog import Catalog
 from streamsql.planner.grouping import grouped, has_aggregates
 from streamsql.planner.overs import with_overs
 from streamsql.planner.relational import Whole
-from streamsql.planner.scope import Field, Relation, Scope, Window
+from streamsql.planner.scope import Field, Relation, Scope, Window, row_field
 from streamsql.planner.selects import SelectScope, boolean
 from streamsql.planner.sources import Sources
 from streamsql.sql import exp, span_of
-from streamsql.values.binder import cast, common_type
+from streamsql.values.binder import cast, common_type, session_zone
 
 Item = tuple[str, Typed]
 
@@ -35,12 +35,16 @@ class QueryPlanner:
     """Plans the queries of one statement.
 
     source is attached to every SQLError that leaves; views attach their own first.
+    nulls is True if a column may be an untyped NULL: an INSERT gives it the sink's type.
     """
 
-    def __init__(self, catalog: Catalog, settings: Mapping[str, str], source: Source) -> None:
+    def __init__(
+        self, catalog: Catalog, settings: Mapping[str, str], source: Source, *, nulls: bool = False
+    ) -> None:
         self.catalog = catalog
         self.settings = settings
         self.source = source
+        self.nulls = nulls
         self.sources = Sources(self)
 
     def plan(self, tree: exp.Expr, outer: Scope | None = None) -> Relation:
@@ -98,14 +102,27 @@ class QueryPlanner:
                 items += self._star(item, source, scope, stars)
                 continue
             value = item.this if isinstance(item, exp.Alias) else item
-            bound = scope.binder.bind(value)
+            bound = self.typed(scope.binder.bind(value), value)
+            if isinstance(value, exp.Anonymous) and value.name.upper() == "PROCTIME":
+                bound = replace(bound, time="proctime")
             named = item.alias if isinstance(item, exp.Alias) else _implied_name(value)
             items.append((named or f"EXPR${position}", bound))
         return items
 
+    def typed(self, value: Typed, tree: exp.Expr) -> Typed:
+        """`value`, which becomes a column: a bare NULL has no type that it could have."""
+        if value.type.root == "NULL" and not self.nulls:
+            raise SQLTypeError("a column needs a type, NULL has none", span_of(tree),
+                               hint="Write CAST(NULL AS type).")
+        return value
+
     def _star(self, item: exp.Expr, source: Relation, scope: SelectScope, allowed: bool) -> list[Item]:
         qualifier = item.table if isinstance(item, exp.Column) else ""
         fields = [f for f in source.fields if not qualifier or f.qualifier == qualifier]
+        if isinstance(item, exp.Column) and (item.db or not fields):
+            inner = _fields_of_row(item, scope)
+            if inner:
+                return inner
         if not fields:
             raise BindError(
                 f'table "{qualifier}" is not in FROM' if qualifier else "there is nothing to select *",
@@ -140,6 +157,9 @@ class QueryPlanner:
         self, tree: exp.Expr, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
     ) -> Relation:
         order, limit, offset = (tree.args.get(k) for k in ("order", "limit", "offset"))
+        if offset is not None and limit is None:
+            hint = "Say how many rows: LIMIT n OFFSET m."
+            raise PlanError("OFFSET stands after LIMIT only", span_of(offset), hint=hint)
         if order is None and limit is None and offset is None:
             return result
         terms: list[str] = []
@@ -245,16 +265,15 @@ class QueryPlanner:
                     hint="CAST one side.",
                 )
             keep: TimeAttribute = a.time if a.time == b.time else ""
-            a_items.append((a.name, _coerced(a, kind, keep)))
-            b_items.append((a.name, _coerced(b, kind, keep)))
+            a_items.append((a.name, self._coerced(a, kind, keep)))
+            b_items.append((a.name, self._coerced(b, kind, keep)))
         return projected(left, a_items, None), projected(right, b_items, None)
 
-
-def _coerced(field: Field, kind: DataType, keep: TimeAttribute) -> Typed:
-    value = field.typed()
-    if value.type.as_nullable() == kind.as_nullable():
-        return replace(value, type=kind, time=keep)
-    return cast(value, kind, implicit=True)
+    def _coerced(self, field: Field, kind: DataType, keep: TimeAttribute) -> Typed:
+        value = field.typed()
+        if value.type.as_nullable() == kind.as_nullable():
+            return replace(value, type=kind, time=keep)
+        return replace(cast(value, kind, implicit=True, zone=session_zone(self.settings)), type=kind)
 
 
 def refuse_emission(emit: str, span: Span) -> None:
@@ -345,11 +364,22 @@ def _by_time(ordered: exp.Expr, result: Relation) -> bool:
     return isinstance(key, exp.Column) and key.name in times and not ordered.args.get("desc")
 
 
+def _fields_of_row(item: exp.Column, scope: SelectScope) -> list[Item]:
+    """`row.*` and `t.row.*`: the fields of a column that is a ROW; nothing if it is none."""
+    path = exp.Column(this=item.args["table"].copy(), table=item.args.get("db"), db=item.args.get("catalog"))
+    try:
+        row = scope.column(path)
+    except BindError:
+        return []
+    return [(name, row_field(row, name, item)) for name in row.type.names]
+
+
 def _implied_name(tree: exp.Expr) -> str:
-    """The name of a column or ROW field that has no alias."""
-    if isinstance(tree, exp.Column | exp.Dot):
-        return tree.name or tree.output_name
-    return ""
+    """The name of a column that has no alias, or of a field that a path of names leads to."""
+    root = tree
+    while isinstance(root, exp.Dot):
+        root = root.this
+    return (tree.name or tree.output_name) if isinstance(root, exp.Column) else ""
 
 
 def _count(tree: exp.Expr) -> str:

@@ -22,7 +22,7 @@ from streamsql.planner.selects import SelectScope
 from streamsql.planner.windowing import window_table
 from streamsql.sql import WindowTable, exp, span_of
 from streamsql.sql.statements import Name
-from streamsql.values.binder import cast, common_type
+from streamsql.values.binder import common_type
 
 if TYPE_CHECKING:
     from streamsql.planner.query import QueryPlanner
@@ -93,6 +93,9 @@ class Sources:
                 span_of(alias),
                 hint="Name all of them, or none.",
             )
+        if len(set(names)) < len(names):
+            twice = next(n for i, n in enumerate(names) if n in names[:i])
+            raise BindError(f'"{alias.name}" names two columns "{twice}"', span_of(alias))
         default = tree.name if isinstance(tree, exp.Table) else ""
         return relation.aliased(alias.name or default, names)
 
@@ -167,7 +170,7 @@ class Sources:
         """VALUES rows: columns EXPR$0, EXPR$1, …, of the common types of their rows."""
         scope = SelectScope((), self.planner, outer)
         rows = [
-            [scope.binder.bind(v) for v in (row.expressions if isinstance(row, exp.Tuple) else [row])]
+            [self.planner.typed(scope.binder.bind(v), v) for v in _of_row(row)]
             for row in tree.expressions
         ]
         width = len(rows[0])
@@ -177,7 +180,7 @@ class Sources:
         types = [self._column_type(tree, i, [row[i] for row in rows]) for i in range(width)]
         names = [f"EXPR${i}" for i in range(width)]
         lines = [
-            "(" + ", ".join(cast(v, t, implicit=True).sql for v, t in zip(row, types, strict=True)) + ")"
+            "(" + ", ".join(scope.binder.cast(v, t, implicit=True).sql for v, t in zip(row, types, strict=True)) + ")"
             for row in rows
         ]
         columns = ", ".join(quote(n) for n in names)
@@ -196,6 +199,16 @@ class Sources:
                 hint="CAST them to one type.",
             )
         return kind
+
+
+def _of_row(tree: exp.Expr) -> list[exp.Expr]:
+    """The columns of a row of VALUES; `(ROW(a, b))` is the row (a, b) too."""
+    if not isinstance(tree, exp.Tuple):
+        return [tree]
+    only = tree.expressions[0]
+    if len(tree.expressions) == 1 and isinstance(only, exp.Anonymous) and only.name.upper() == "ROW":
+        return list(only.expressions)
+    return list(tree.expressions)
 
 
 def nothing() -> Relation:
