@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -45,6 +46,9 @@ FOREIGN = (
 )
 """Flink's settings: kept for the cluster that a file may run on; those not in SETTINGS do nothing here."""
 
+_OFFSET = re.compile(r"GMT[+-](0\d|1[0-8]):[0-5]\d")
+"""A fixed offset, as Flink writes it."""
+
 
 def checked(key: str, value: str) -> str:
     """`value` if the setting `key` may have it. Raises UsageError naming what it may be."""
@@ -57,12 +61,12 @@ def checked(key: str, value: str) -> str:
         validate({key: value}, OPTIONS, "the session")
     except OptionError as error:
         raise UsageError(error.message.replace("option", "setting", 1), hint=error.hint) from None
-    if key == "table.local-time-zone" and value != "default":
+    if key == "table.local-time-zone" and value != "default" and not _OFFSET.fullmatch(value):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError):
             raise UsageError(
-                f'time zone "{value}" does not exist', hint="Write a name such as 'Europe/Berlin' or 'UTC'."
+                f'time zone "{value}" does not exist', hint="Write a name such as 'Europe/Berlin', or 'GMT+08:00'."
             ) from None
     if key == "streamsql.threads" and int(value) < 1:
         raise UsageError(f'setting "{key}" is "{value}"', hint="Write 1 or more.")

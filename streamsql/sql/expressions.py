@@ -245,7 +245,7 @@ class ExpressionRules(CallRules):
         if kind == "." and self.ahead() == "0" and self.tokens[self.index + 1].start == token.end + 1:
             self.index += 1
             number = self._number()
-            return exp.Literal.number("0." + number.name)
+            return exp.Literal.number("." + number.name)
         if kind == "X'":
             self.index += 1
             if len(token.text) % 2:

@@ -104,6 +104,9 @@ def moment(tree: exp.Expr) -> Typed:
         typed = read(*found.groups(default=""))
     except ValueError:
         raise SQLTypeError(f"'{text}' is no {kind}", span_of(tree), hint=f"write {kind} '{form}'") from None
+    except OverflowError:
+        raise SQLTypeError(f"'{text}' is out of range: nanoseconds are held from 1678 to 2261", span_of(tree),
+                           hint="write at most 6 digits of the fraction") from None
     return typed
 
 
@@ -123,6 +126,8 @@ def _timestamp(day: str, clock: str, fraction: str) -> Typed:
                                    _clock(clock or "0:0:0"))
     kept = fraction[:9]
     type_ = timestamp(len(kept))
+    if len(kept) > 6 and not 1678 <= at.year <= 2261:
+        raise OverflowError(day)
     shown = f"{at:%Y-%m-%d %H:%M:%S}".rjust(19, "0") + (f".{kept}" if kept else "")
     return _constant(f"CAST('{shown}' AS {type_.duck_type()})", type_, shown)
 

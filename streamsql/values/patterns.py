@@ -8,17 +8,45 @@ from streamsql.core.schema import text_literal
 from streamsql.core.types import BOOLEAN
 from streamsql.errors import Span, SQLTypeError
 from streamsql.values.casts import cast
+from streamsql.values.let import let
 from streamsql.values.typed import Typed
 
 
 def like(value: Typed, pattern: Typed, escape: Typed | None = None, span: Span | None = None) -> Typed:
     """`value LIKE pattern [ESCAPE escape]`. Raises SQLTypeError at other types than strings."""
     value, pattern = _strings("LIKE", value, pattern, span)
-    if escape is None:
-        return _boolean(f"({value.sql} LIKE {pattern.sql})", value, pattern)
-    if escape.is_literal and isinstance(escape.literal, str):
+    if escape is not None and escape.is_literal and isinstance(escape.literal, str):
         _check_escapes(pattern, escape.literal, span)
-    return _boolean(f"({value.sql} LIKE {pattern.sql} ESCAPE {escape.sql})", value, pattern)
+    clause = f"{pattern.sql} ESCAPE {escape.sql}" if escape is not None else pattern.sql
+    if not (pattern.is_literal and isinstance(pattern.literal, str) and "_" in pattern.literal):
+        return _boolean(f"({value.sql} LIKE {clause})", value, pattern)
+    written = str(escape.literal) if escape is not None else ""
+    exact = text_literal(_like_expression(pattern.literal, written))
+
+    def body(text: str) -> str:
+        return (f"({text} LIKE {clause} AND (NOT regexp_matches({text}, {_LINE_ENDS}) "
+                f"OR regexp_full_match({text}, {exact})))")
+
+    return _boolean(let(value.sql, body, "like"), value, pattern)
+
+
+_LINE_ENDS = r"'[\n\r\x{85}\x{2028}\x{2029}]'"
+"""What `_` does not stand for in Flink, whose LIKE is a regular expression of Java's; `%` stands for all."""
+
+
+def _like_expression(pattern: str, escape: str) -> str:
+    """A pattern of LIKE as RE2 writes it, exactly as Flink takes it."""
+    parts: list[str] = []
+    position = 0
+    while position < len(pattern):
+        letter = pattern[position]
+        if escape and letter == escape and position + 1 < len(pattern):
+            position += 1
+            parts.append(re.escape(pattern[position]))
+        else:
+            parts.append({"%": "(?s:.*)", "_": r"[^\n\r\x{85}\x{2028}\x{2029}]"}.get(letter, re.escape(letter)))
+        position += 1
+    return "".join(parts)
 
 
 def similar(value: Typed, pattern: Typed, escape: Typed | None = None, span: Span | None = None) -> Typed:

@@ -31,7 +31,7 @@ def _if_type(args: Arguments) -> DataType:
     _, yes, no = args
     common = common_type([yes.type, no.type])
     kinds = (_if_kind(yes.type), _if_kind(no.type))
-    if common is None or kinds[0] != kinds[1]:
+    if common is None or kinds[0] != kinds[1] or common.is_interval:
         raise SQLTypeError(f"IF takes results of one type, not {yes.type.as_nullable()} and {no.type.as_nullable()}")
     found = yes.type if yes.type.is_timestamp else common
     return found.as_nullable(any(a.type.nullable for a in args))
