@@ -144,6 +144,7 @@ def run(
         runner = Runner(session, screen, notes, output, _progress(screen, notes), end_at_once)
         for script in scripts:
             runner.run(script.text, script.origin, variables)
+        runner.finish()
     return DONE
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -225,6 +225,12 @@ class Job:
         self._wake.set()
 
     @property
+    def bounded(self) -> bool:
+        """Every input ends by itself. Opens nothing, and may be asked before `open`."""
+        return all(modules.connector(n.table.raw["connector"]).source(n.table).bounded
+                   for n in _nodes(self.plan.roots) if isinstance(n, Scan))
+
+    @property
     def finished(self) -> bool:
         """All input has ended and everything has been emitted."""
         return not self._pending and all(i.finished for i in self._inputs)
@@ -405,3 +411,12 @@ class Job:
             self._saved.epoch,
             sum(int(i.step.statistics().get("skipped", 0)) for i in self._inputs),
         )
+
+
+def _nodes(roots: Iterable[Node]) -> Iterator[Node]:
+    """The nodes of a plan, with the scan behind a side table."""
+    for node in roots:
+        yield node
+        yield from _nodes(node.inputs)
+        if isinstance(node, SideScan) and node.scan is not None:
+            yield node.scan

@@ -89,6 +89,7 @@ class Query:
         self._started_s = 0.0
         self._ended_s: float | None = None
         self._stopped = threading.Event()
+        self._on_end: Callable[[bool], None] = lambda failed: None
 
     def __enter__(self) -> Query:
         return self.start()
@@ -112,7 +113,17 @@ class Query:
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for the query
             self._error = error
         self._ended_s = self._clock.monotonic_s()
+        self._on_end(self._error is not None)
         self.take(_END)
+
+    @property
+    def bounded(self) -> bool:
+        """It ends by itself: all of its input does."""
+        return self._job.bounded
+
+    def on_end(self, call: Callable[[bool], None]) -> None:
+        """`call(failed)` once it has ended, on its own thread. To be said before `start`."""
+        self._on_end = call
 
     # Driven by hand, in a session that is not threaded: for tests
 

@@ -122,15 +122,15 @@ class Session:
     ) -> Iterator[Result]:
         """Run a script: one Result a statement, each run when the iterator reaches it.
 
-        Its INSERTs are one job, which comes before the next SELECT, or at the end. Raises
-        StreamSQLError; the statements before the one at fault have been run.
+        INSERTs with nothing but CREATE between them are one job, which comes before the statement
+        after them. Raises StreamSQLError; the statements before the one at fault have been run.
         """
         pending: list[st.Insert] = []
         for statement in parse(substituted(Source(text, origin), variables or {})):
             if isinstance(statement, st.Insert):
                 pending.append(statement)
                 continue
-            if pending and isinstance(statement, st.Select | st.StatementSet):
+            if pending and not _only_adds(statement):
                 yield self._inserts(pending)
                 pending = []
             yield self._statement(statement)
@@ -308,6 +308,12 @@ class Session:
             )
         query.stop()
         return Result("message", f"job {statement.job} stopped")
+
+
+def _only_adds(statement: st.Statement) -> bool:
+    """It makes a new name: what was written before it means the same after it."""
+    creates = st.CreateTable | st.CreateView | st.CreateFunction
+    return isinstance(statement, creates) and not statement.or_replace
 
 
 def _state_file(folder: Path, name: str) -> Path:

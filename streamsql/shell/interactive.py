@@ -85,7 +85,7 @@ def piped(session: Session, lines: Iterable[str], output: OutputFormat, variable
     """Run statements as they come through a pipe, with no prompts.
 
     An error is reported and the next statement runs; the exit code is that of the last error.
-    INSERTs are waited for, as there is nobody to come back to them.
+    INSERTs are waited for, as there is nobody to come back to them; those without an end, at the end.
     """
     screen, notes = Screen(sys.stdout), Screen(sys.stderr)
     progress = LiveLine(notes) if notes.terminal else LogLines()
@@ -103,6 +103,11 @@ def piped(session: Session, lines: Iterable[str], output: OutputFormat, variable
             except StreamSQLError as error:
                 report(error, notes)
                 code = exit_code(error)
+    try:
+        runner.finish()
+    except StreamSQLError as error:
+        report(error, notes)
+        code = exit_code(error)
     return code
 
 

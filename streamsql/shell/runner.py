@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
@@ -31,7 +32,9 @@ class Runner:
     screen      where results go
     notes       where everything else goes: messages, errors
     messages    whether statements without rows (CREATE, SET …) say that they are done
-    background  INSERT jobs are left running (the shell); else each is waited for (`run`)
+    background  INSERT jobs are left running, and `reap` tells how they ended (the shell); else a job
+                that ends by itself is waited for, and one without an end runs beside what follows
+                and is waited for by `finish`; when it fails, so does what runs then (`run`)
     again       called by the second signal in one text, see Interrupts
     """
 
@@ -52,6 +55,7 @@ class Runner:
         self._screen, self._notes, self._output = screen, notes, output
         self._progress, self._again = progress, again
         self._messages, self._background = messages, background
+        self._running: Query | None = None
 
     def run(self, text: str, origin: str, variables: Mapping[str, str] | None = None) -> None:
         """Run every statement of `text`.
@@ -65,18 +69,57 @@ class Runner:
                 self._show(result, interrupts)
                 if interrupts.interrupted:
                     raise KeyboardInterrupt
+                if not self._background:
+                    self._settle()
+
+    def finish(self) -> None:
+        """Wait for the jobs that were left running, until a signal stops them.
+
+        Raises: what ended one of them, once the others have been stopped; KeyboardInterrupt.
+        """
+        with Interrupts(self._again) as interrupts:
+            while self.jobs:
+                job = self._running = self.jobs[0]
+                with interrupts.watching(self._stop_all), self._progress.watch(job):
+                    job.wait()
+                self._settle()
+            if interrupts.interrupted:
+                raise KeyboardInterrupt
 
     def reap(self) -> None:
         """Forget background jobs that have ended; say how each did."""
-        ended = [job for job in self.jobs if not job.statistics().running]
-        self.jobs = [job for job in self.jobs if job not in ended]
-        for job in ended:
+        for job in self._ended():
             try:
                 job.wait()
             except StreamSQLError as error:
                 report(error, self._notes)
             else:
                 self._progress.summary(job.statistics())
+
+    def _settle(self) -> None:
+        """Forget background jobs that have ended. Raises what one of them raised."""
+        for job in self._ended():
+            job.wait()
+            self._progress.summary(job.statistics())
+
+    def _ended(self) -> list[Query]:
+        ended = [job for job in self.jobs if not job.statistics().running]
+        self.jobs = [job for job in self.jobs if job not in ended]
+        return ended
+
+    def _stop_all(self) -> None:
+        """Stop what runs, what is waited for last: then whoever waits finds the others ended."""
+        running = self._running
+        for job in self.jobs:
+            if job is not running:
+                job.stop()
+        if running is not None:
+            running.stop()
+
+    def _job_ended(self, failed: bool) -> None:
+        """On a job's thread: its failure ends what runs beside it. On a new thread, as stopping waits."""
+        if failed:
+            threading.Thread(target=self._stop_all, name="streamsql-failed", daemon=True).start()
 
     def _show(self, result: Result, interrupts: Interrupts) -> None:
         if result.kind == "query" and result.query is not None:
@@ -95,6 +138,7 @@ class Runner:
         """Print the rows of a SELECT until it ends or is stopped."""
         columns = [(column.name, str(column.type)) for column in query.schema]
         rows = printer(self._output, self._screen, columns, query.append_only, self._zone())
+        self._running = query
         try:
             with interrupts.watching(query.stop), self._progress.watch(query):
                 rows.begin()
@@ -103,19 +147,27 @@ class Runner:
             rows.end("stopped" if interrupts.interrupted else "")
         finally:
             query.stop()
+            self._running = None
         self._progress.summary(query.statistics())
 
     def _work(self, job: Query, message: str, interrupts: Interrupts) -> None:
-        job.start()
         if self._background:
+            job.start()
             self.jobs.append(job)
             self._notes.print(Text(message or "the job runs; SHOW JOBS lists it", style="green"))
             return
+        if not job.bounded:
+            job.on_end(self._job_ended)
+            job.start()
+            self.jobs.append(job)
+            return
+        self._running = job.start()
         try:
             with interrupts.watching(job.stop), self._progress.watch(job):
                 job.wait()
         finally:
             job.stop()
+            self._running = None
         self._progress.summary(job.statistics())
 
     def _zone(self) -> tzinfo:

@@ -280,7 +280,10 @@ def test_a_signal_ends_the_job_cleanly_with_130(number: signal.Signals, statemen
         assert running.stdout.readline() == '{"name": "row0", "n": 0}\n'
         if statement == "FOREVER":
             assert running.stdout.readline() == '{"name": "first", "n": 1}\n'
-        else:
+        else:  # the job runs beside the next query, and is waited for
+            assert running.stdout.readline() == '{"name": "row0", "n": 0}\n'
+            assert running.stdout.readline() == '{"name": "row1", "n": 1}\n'
+            assert "event=done" in running.stderr.readline()
             assert "event=done" in running.stderr.readline()
             assert "event=progress" in running.stderr.readline()
         running.send_signal(number)

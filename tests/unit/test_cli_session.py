@@ -94,6 +94,72 @@ def test_a_signal_ends_a_stream_without_end(number: signal.Signals) -> None:
     assert "event=done" in err.splitlines()[-1]
 
 
+FOREVER = """
+CREATE TABLE made (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '100');
+CREATE TABLE topic (n BIGINT) WITH ('connector' = 'kafka', 'properties.bootstrap.servers' = 'mock://',
+    'topic' = 'made', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset');
+"""
+
+
+def test_a_select_reads_what_an_insert_without_end_writes() -> None:
+    text = FOREVER + "INSERT INTO topic SELECT n FROM made; SHOW JOBS; SELECT n FROM topic"
+    with subprocess.Popen([sys.executable, "-m", "streamsql", "run", "-e", text, "--output", "json"],
+                          cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert '"status": "running"' in running.stdout.readline()
+        assert running.stdout.readline().startswith('{"n": ')
+        running.send_signal(signal.SIGINT)
+        running.communicate()
+    assert running.returncode == 130
+
+
+def test_an_insert_without_end_is_waited_for_at_the_end() -> None:
+    text = FOREVER + "INSERT INTO topic SELECT n FROM made; SELECT 1 AS n"
+    with subprocess.Popen([sys.executable, "-m", "streamsql", "run", "-e", text, "--output", "json"],
+                          cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline() == '{"n": 1}\n'
+        assert "event=done" in running.stderr.readline()
+        assert "event=progress" in running.stderr.readline()
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate()
+    assert running.returncode == 130
+    assert "event=done" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("beside", ["SELECT n FROM made", "INSERT INTO gone SELECT n FROM made", ""])
+def test_an_insert_without_end_that_fails_ends_the_run(beside: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "bad.json").write_text("{oops\n")
+    text = FOREVER + f"""
+    CREATE TABLE gone WITH ('connector' = 'blackhole') LIKE made (EXCLUDING OPTIONS);
+    CREATE TABLE bad (n BIGINT) WITH ('connector' = 'filesystem', 'path' = '{folder}', 'format' = 'json',
+        'source.monitor-interval' = '1 s', 'error-handling.mode' = 'fail');
+    EXECUTE STATEMENT SET BEGIN INSERT INTO gone SELECT n FROM bad; END; {beside}"""
+    result = call("run", "-e", text, "--output", "csv", "--log-level", "error")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert "the record is not JSON" in result.stderr
+
+
+def test_an_insert_means_what_it_meant_where_it_stands() -> None:
+    text = """
+    CREATE TABLE t (s STRING) WITH ('connector' = 'kafka', 'properties.bootstrap.servers' = 'mock://',
+        'topic' = 'zones', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset',
+        'scan.bounded.mode' = 'latest-offset');
+    CREATE VIEW v AS SELECT CAST(TO_TIMESTAMP_LTZ(0, 3) AS STRING) AS s;
+    INSERT INTO t SELECT s FROM v;
+    SET 'table.local-time-zone' = 'Asia/Tokyo';
+    INSERT INTO t SELECT s FROM v;
+    DROP VIEW v;
+    SELECT s FROM t"""
+    result = call("run", "-e", text, "--output", "csv", "--log-level", "error")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "s\n1970-01-01 00:00:00.000\n1970-01-01 09:00:00.000\n"
+
+
 def test_the_shell_in_a_terminal(tmp_path: Path) -> None:
     environment = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(tmp_path),
                    "PROMPT_TOOLKIT_NO_CPR": "1"}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class FakeQuery:
         self.append_only = diffs is None
         self._rows, self._diffs, self._endless = rows, diffs, endless
         self._stopped = threading.Event()
+        self.bounded = not endless
         self.started = False
 
     def batches(self) -> Iterator[pa.Table]:
@@ -64,8 +65,12 @@ class FakeQuery:
         if self._endless:
             self._stopped.wait()
 
-    def start(self) -> None:
+    def start(self) -> FakeQuery:
         self.started = True
+        return self
+
+    def on_end(self, call: Callable[[bool], None]) -> None:
+        pass
 
     def stop(self) -> None:
         self._stopped.set()
