@@ -1,7 +1,7 @@
 """What DuckDB truly cannot say: functions of Arrow arrays, called for the rows that native text leaves over.
 
 Each row of `ROWS` names a function of generated SQL, why it exists, and the Python function of one row behind it.
-They cost 2 to 10 µs a row, so a body calls them behind a condition that the usual row does not meet: DuckDB
+They cost up to 20 µs a row, so a body calls them behind a condition that the usual row does not meet: DuckDB
 evaluates a branch of CASE and a later argument of COALESCE for the rows that reach it alone.
 """
 
@@ -31,6 +31,7 @@ class Row:
 
     arguments, result  DuckDB types
     reason             what DuckDB lacks, for the docs
+    cost_us            µs a call on one core of the machine of docs/performance.md, for a short text
     nulls              False: NULL if any argument is NULL, and the function is not called
     """
 
@@ -39,6 +40,7 @@ class Row:
     result: str
     call: Callable[..., Any]
     reason: str
+    cost_us: float
     nulls: bool = False
 
 
@@ -111,54 +113,54 @@ _REGEX = "Java's regular expressions beyond RE2: look-around, back references, `
 _JSON = "Jayway's paths beyond member and index, and JSON that DuckDB reads otherwise"
 
 ROWS: tuple[Row, ...] = (
-    Row("f_java_matches", _PATTERN, "BOOLEAN", _matches, _REGEX),
-    Row("f_java_extract", (*_PATTERN, "BIGINT"), "VARCHAR", _extract, _REGEX),
-    Row("f_java_extract_all", (*_PATTERN, "BIGINT"), "VARCHAR[]", _extract_all, _REGEX),
-    Row("f_java_replace", (*_PATTERN, "VARCHAR"), "VARCHAR", _replace, _REGEX),
-    Row("f_java_count", _PATTERN, "INTEGER", _count, _REGEX),
-    Row("f_java_find", _PATTERN, "INTEGER", _find, _REGEX),
+    Row("f_java_matches", _PATTERN, "BOOLEAN", _matches, _REGEX, 1.0),
+    Row("f_java_extract", (*_PATTERN, "BIGINT"), "VARCHAR", _extract, _REGEX, 1.1),
+    Row("f_java_extract_all", (*_PATTERN, "BIGINT"), "VARCHAR[]", _extract_all, _REGEX, 2.3),
+    Row("f_java_replace", (*_PATTERN, "VARCHAR"), "VARCHAR", _replace, _REGEX, 1.8),
+    Row("f_java_count", _PATTERN, "INTEGER", _count, _REGEX, 1.7),
+    Row("f_java_find", _PATTERN, "INTEGER", _find, _REGEX, 1.5),
     Row("f_java_split_to_map", (*_PATTERN, "VARCHAR"), "MAP(VARCHAR, VARCHAR)",
-        lambda *row: list(java_text.str_to_map(*row).items()), "delimiters that are regular expressions"),
-    Row("f_java_double", (_TEXT,), "DOUBLE", java_text.hexadecimal, "floats in hexadecimal"),
-    Row("f_upper", (_TEXT,), "VARCHAR", str.upper, "letters whose capital is several letters"),
-    Row("f_lower", (_TEXT,), "VARCHAR", str.lower, "the sigma that ends a word, and the dotted İ"),
-    Row("f_encode", _PATTERN, "BLOB", java_text.encode, "charsets other than UTF-8"),
-    Row("f_decode", ("BLOB", "VARCHAR"), "VARCHAR", java_text.decode, "charsets other than UTF-8"),
-    Row("f_from_base64", (_TEXT,), "VARCHAR", java_text.from_base64, "base64 without padding, or of no text"),
-    Row("f_url_decode", (_TEXT,), "VARCHAR", java_text.url_decode, "escapes that are no UTF-8"),
-    Row("f_sha", (_TEXT, "BIGINT"), "VARCHAR", java_text.sha, "SHA-224, SHA-384 and SHA-512"),
+        lambda *row: list(java_text.str_to_map(*row).items()), "delimiters that are regular expressions", 7.9),
+    Row("f_java_double", (_TEXT,), "DOUBLE", java_text.hexadecimal, "floats in hexadecimal", 1.2),
+    Row("f_upper", (_TEXT,), "VARCHAR", str.upper, "letters whose capital is several letters", 0.3),
+    Row("f_lower", (_TEXT,), "VARCHAR", str.lower, "the sigma that ends a word, and the dotted İ", 0.3),
+    Row("f_encode", _PATTERN, "BLOB", java_text.encode, "charsets other than UTF-8", 1.0),
+    Row("f_decode", ("BLOB", "VARCHAR"), "VARCHAR", java_text.decode, "charsets other than UTF-8", 0.4),
+    Row("f_from_base64", (_TEXT,), "VARCHAR", java_text.from_base64, "base64 without padding, or of no text", 1.4),
+    Row("f_url_decode", (_TEXT,), "VARCHAR", java_text.url_decode, "escapes that are no UTF-8", 1.3),
+    Row("f_sha", (_TEXT, "BIGINT"), "VARCHAR", java_text.sha, "SHA-224, SHA-384 and SHA-512", 1.7),
     Row("f_printf", ("VARCHAR", "VARCHAR[]", "VARCHAR[]"), "VARCHAR", java_text.printf,
-        "Java's format specifiers"),
-    Row("f_parse_time", (_TEXT,), "BIGINT", java_parse.parse_default, "dates in one digit, 30 February"),
-    Row("f_parse_formatter", _PATTERN, "BIGINT", java_parse.parse_formatter, "Java's date patterns"),
+        "Java's format specifiers", 3.5),
+    Row("f_parse_time", (_TEXT,), "BIGINT", java_parse.parse_default, "dates in one digit, 30 February", 6.9),
+    Row("f_parse_formatter", _PATTERN, "BIGINT", java_parse.parse_formatter, "Java's date patterns", 10.3),
     Row("f_parse_simple", _PATTERN, "STRUCT(local BIGINT, zone INTEGER)", _parse_simple,
-        "Java's lenient date patterns"),
+        "Java's lenient date patterns", 14.1),
     Row("f_format_formatter", ("BIGINT", "VARCHAR"), "VARCHAR", format_formatter,
-        "a date pattern that is not constant"),
+        "a date pattern that is not constant", 20.7),
     Row("f_format_simple", ("BIGINT", "BIGINT", "VARCHAR", "VARCHAR"), "VARCHAR", format_simple,
-        "a date pattern that is not constant"),
-    Row("f_zone_name", ("BIGINT", "VARCHAR"), "VARCHAR", java_zones.abbreviation, "names like EST"),
-    Row("f_java_zone", (_TEXT,), "VARCHAR", java_zones.java_zone, "a zone's name that is not constant"),
-    Row("f_known_zone", (_TEXT,), "VARCHAR", java_zones.known_zone, "a zone's name that is not constant"),
-    Row("f_bitmap_to_bytes", ("BIGINT[]",), "BLOB", roaring.to_bytes, "RoaringBitmap's format"),
-    Row("f_bitmap_from_bytes", ("BLOB",), "BIGINT[]", roaring.from_bytes, "RoaringBitmap's format"),
-    Row("f_json_value", ("VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.value, _JSON),
-    Row("f_json_query", ("VARCHAR", "VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.query, _JSON),
-    Row("f_json_elements", ("VARCHAR", "VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.elements, _JSON),
-    Row("f_json_exists", ("VARCHAR", "VARCHAR"), "INTEGER", json_path.exists, _JSON),
-    Row("f_json_kind", (_TEXT,), "VARCHAR", json_path.kind, "JSON that DuckDB reads otherwise"),
-    Row("f_json_sorted", (_TEXT,), "VARCHAR", json_path.rewritten, "keys in order, numbers as written"),
-    Row("f_json_tried", (_TEXT,), "VARCHAR", json_path.tried, "keys in order, numbers as written"),
-    Row("f_json_quote", (_TEXT,), "VARCHAR", json_path.quoted, "escapes of letters beyond ASCII"),
+        "a date pattern that is not constant", 22.2),
+    Row("f_zone_name", ("BIGINT", "VARCHAR"), "VARCHAR", java_zones.abbreviation, "names like EST", 1.0),
+    Row("f_java_zone", (_TEXT,), "VARCHAR", java_zones.java_zone, "a zone's name that is not constant", 0.2),
+    Row("f_known_zone", (_TEXT,), "VARCHAR", java_zones.known_zone, "a zone's name that is not constant", 0.2),
+    Row("f_bitmap_to_bytes", ("BIGINT[]",), "BLOB", roaring.to_bytes, "RoaringBitmap's format", 4.3),
+    Row("f_bitmap_from_bytes", ("BLOB",), "BIGINT[]", roaring.from_bytes, "RoaringBitmap's format", 2.6),
+    Row("f_json_value", ("VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.value, _JSON, 4.4),
+    Row("f_json_query", ("VARCHAR", "VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.query, _JSON, 5.8),
+    Row("f_json_elements", ("VARCHAR", "VARCHAR", "VARCHAR"), "VARCHAR[]", json_path.elements, _JSON, 5.4),
+    Row("f_json_exists", ("VARCHAR", "VARCHAR"), "INTEGER", json_path.exists, _JSON, 3.5),
+    Row("f_json_kind", (_TEXT,), "VARCHAR", json_path.kind, "JSON that DuckDB reads otherwise", 1.4),
+    Row("f_json_sorted", (_TEXT,), "VARCHAR", json_path.rewritten, "keys in order, numbers as written", 7.6),
+    Row("f_json_tried", (_TEXT,), "VARCHAR", json_path.tried, "keys in order, numbers as written", 7.7),
+    Row("f_json_quote", (_TEXT,), "VARCHAR", json_path.quoted, "escapes of letters beyond ASCII", 3.8),
     Row("f_decimal_sum", ("VARCHAR", "VARCHAR", "INTEGER"), "VARCHAR", decimals.total,
-        "sums of more than 38 digits"),
+        "sums of more than 38 digits", 2.2),
     Row("f_decimal_product", ("VARCHAR", "VARCHAR", "INTEGER"), "VARCHAR", decimals.product,
-        "products of more than 38 digits"),
+        "products of more than 38 digits", 2.2),
     Row("f_decimal_quotient", ("VARCHAR", "VARCHAR", "INTEGER"), "VARCHAR", decimals.quotient,
-        "quotients of more than 38 digits"),
+        "quotients of more than 38 digits", 2.6),
     Row("f_decimal_round", ("VARCHAR", "INTEGER", "BOOLEAN"), "VARCHAR", decimals.rounded,
-        "rounding to digits that are not constant"),
-    Row("f_json_message", ("VARCHAR", "VARCHAR"), "VARCHAR", json_path.message, _JSON),
+        "rounding to digits that are not constant", 2.5),
+    Row("f_json_message", ("VARCHAR", "VARCHAR"), "VARCHAR", json_path.message, _JSON, 3.7),
 )
 
 

@@ -55,7 +55,9 @@ def example_of(function: Function) -> Example:
 
 
 def _over_columns(written: exp.Expr) -> Example:
-    call, types, values, constant = written.copy(), {}, {}, 0
+    call, constant = written.copy(), 0
+    types: dict[str, DataType] = {}
+    values: dict[str, str] = {}
     for n, argument in enumerate(_arguments(call)):
         value = Binder(Columns({}), {}).bind(argument)
         if value.type.root == "NULL":
@@ -78,7 +80,7 @@ def _arguments(call: exp.Expr) -> list[exp.Expr]:
     """The values that a call is given; for one that no table can hold, those that it is made of."""
     given = [*call.this.expressions, *call.expression.expressions] if isinstance(call, exp.Overlaps) else (
         call.expressions)
-    found = []
+    found: list[exp.Expr] = []
     for argument in given:
         if isinstance(argument, exp.Var | exp.Kwarg):
             continue
