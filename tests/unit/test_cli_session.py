@@ -147,7 +147,7 @@ def test_an_insert_without_end_that_fails_ends_the_run(beside: str, tmp_path: Pa
 def test_an_insert_means_what_it_meant_where_it_stands() -> None:
     text = """
     CREATE TABLE t (s STRING) WITH ('connector' = 'kafka', 'properties.bootstrap.servers' = 'mock://',
-        'topic' = 'zones', 'format' = 'json', 'scan.startup.mode' = 'earliest-offset',
+        'topic' = 'zones', 'format' = 'json', 'sink.topic.partitions' = '1', 'scan.startup.mode' = 'earliest-offset',
         'scan.bounded.mode' = 'latest-offset');
     CREATE VIEW v AS SELECT CAST(TO_TIMESTAMP_LTZ(0, 3) AS STRING) AS s;
     INSERT INTO t SELECT s FROM v;
