@@ -108,7 +108,9 @@ def _scanned(node: Node, extra: Extra) -> Node:
 
 def _leaf(leaf: TableLeaf, extra: Extra) -> Node:
     if not leaf.side:
-        return scan(leaf.table, leaf.schema, extra)
+        made = scan(leaf.table, leaf.schema, extra)
+        _require_distinct(leaf.table, [*made.table.schema.names, *(m.name for m in made.metadata)])
+        return made
     whole = (
         scan(
             leaf.table,
@@ -194,6 +196,18 @@ def sink_spec(table: Table, extra: Extra, *, append_only: bool = True) -> TableS
         append_only,
         declared=physical,
     )
+
+
+def _require_distinct(table: Table, names: list[str]) -> None:
+    """DuckDB does not tell `name` from `Name`, so one query cannot read both."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise PlanError(
+                f'columns "{other}" and "{name}" of "{table.name}" differ only by case and are read together',
+                hint="Read one of them, or rename one in the table.",
+            )
 
 
 def _physical(columns: Iterable[TableColumn]) -> Schema:

@@ -82,13 +82,6 @@ def _merged(
         ]
     own = {c.name for c in columns}
     for column in statement.columns:
-        other = next((n for n in own if n.lower() == column.name.lower() and n != column.name), None)
-        if other is not None:
-            raise BindError(
-                f'columns "{other}" and "{column.name}" differ only by case',
-                column.span,
-                hint="Rename one; the engine below does not tell them apart.",
-            )
         if column.name in own:
             if (
                 base is not None

@@ -70,7 +70,7 @@ def micros(time: datetime.datetime) -> int:
     return (time - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("delay_us", [0, 3 * SECOND])
 def test_late_rows_join_what_is_open(database: Database, seed: int, delay_us: int) -> None:
     rows = stamped(disordered(seed), delay_us)
