@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +19,16 @@ import pyarrow as pa
 from streamsql.core.batch import DIFF
 from streamsql.core.connector import KEY, VALUE
 from streamsql.core.types import timestamp_ltz
-from streamsql.errors import ConnectorError
+from streamsql.errors import ConnectorError, UsageError
 
 TIMESTAMP = "$meta.timestamp"
 TIMESTAMP_TYPE = timestamp_ltz(3).arrow_type()
+
+
+class ArrowStream(Protocol):
+    """What speaks Arrow: its tables and batches, frames of pandas, and of many others."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +75,22 @@ class MemoryTable:
 
     # ------------------------------------------------------------------ Python's side
 
-    def append(self, rows: pa.Table, *, partition: int = 0, diff: Sequence[int] | None = None) -> None:
+    def append(
+        self, rows: ArrowStream | Mapping[str, Sequence[Any]], *, partition: int = 0, diff: Sequence[int] | None = None
+    ) -> None:
         """Add typed rows; `diff` is +1 or -1 for each (default: what `$diff` in `rows` says, or +1).
 
-        Columns are found by name and brought to the table's types when they are read. Raises
-        ConnectorError when the partition has ended.
+        `rows` is an Arrow table or batch, a pandas frame, whatever else speaks Arrow, or a dict of
+        columns. Columns are found by name and brought to the table's types when they are read.
+        Raises ConnectorError when the partition has ended, UsageError for rows that are none.
         """
+        table = _table(rows)
         if diff is not None:
-            if len(diff) != rows.num_rows or not set(diff) <= {1, -1}:
+            if len(diff) != table.num_rows or not set(diff) <= {1, -1}:
                 raise ConnectorError(f'memory table "{self.name}" needs a diff of +1 or -1 for each row')
-            rows = _without(rows, DIFF).append_column(DIFF, pa.array(diff, pa.int32()))
+            table = _without(table, DIFF).append_column(DIFF, pa.array(diff, pa.int32()))
         with self.changed:
-            self._append(rows, partition)
+            self._append(table, partition)
 
     def append_raw(
         self,
@@ -244,6 +255,17 @@ class MemoryTable:
             self._first[block.partition] = block.end
         del self._blocks[:count]
         self._dropped += count
+
+
+def _table(rows: Any) -> pa.Table:
+    """The rows as Arrow; of a pandas frame the columns, not the index."""
+    try:
+        table = rows if isinstance(rows, pa.Table) else pa.table(rows)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise UsageError(f"cannot take rows from a {type(rows).__name__}: {error}",
+                         hint="Give a pyarrow.Table, a pandas frame, or a dict of columns.") from error
+    index = [name for name in table.column_names if name.startswith("__index_level_")]
+    return table.drop_columns(index) if index else table
 
 
 class Namespace:

@@ -54,7 +54,7 @@ def pandas_frames() -> None:
     with streamsql.connect() as session:
         session.sql("CREATE TABLE visits (page STRING, ms INT) WITH ('connector' = 'memory', 'bounded' = 'true')")
         frame = pd.DataFrame({"page": ["/", "/a", "/"], "ms": [12, 40, 18]})
-        session.memory("visits").append(pa.Table.from_pandas(frame))
+        session.memory("visits").append(frame)
         slow = session.sql("SELECT page, ms FROM visits WHERE ms > 15").df()
         assert list(slow["page"]) == ["/a", "/"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -12,7 +13,7 @@ from streamsql.connectors.memory_table import MemoryStatistics
 from streamsql.core.clock import ManualClock
 from streamsql.core.connector import TableSpec
 from streamsql.core.types import BIGINT, BYTES, STRING
-from streamsql.errors import ConnectorError
+from streamsql.errors import ConnectorError, UsageError
 from tests.unit.connectors import contract
 
 COLUMNS = {"a": BIGINT, "b": STRING}
@@ -140,6 +141,16 @@ def test_rows_that_do_not_fit(tables: memory.Namespace, given: pa.Table, message
     with pytest.raises(ConnectorError) as error:
         source.poll(10, 0.0)
     assert str(error.value) == message
+
+
+def test_whatever_speaks_arrow_is_appended(tables: memory.Namespace) -> None:
+    table = tables.table("t")
+    table.append(pd.DataFrame({"n": [1, 2]}, index=["a", "b"]))
+    table.append(pa.record_batch({"n": [3]}))
+    table.append({"n": [4]})
+    assert table.rows().to_pydict() == {"n": [1, 2, 3, 4]}
+    with pytest.raises(UsageError, match="cannot take rows from a list"):
+        table.append([{"n": 5}])  # type: ignore[arg-type]
 
 
 def test_an_ended_table_takes_no_rows(tables: memory.Namespace) -> None:
