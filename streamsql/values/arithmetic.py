@@ -142,14 +142,50 @@ def _quotient(left: Typed, right: Typed) -> Typed:
         t.precision + t.scale < MAX_PRECISION for t in (a, b))
     if not fits:
         return Typed(_wide("f_decimal_quotient", left, right, type_), type_)
-    small = a.precision + shift <= 18 and b.precision < 18
-    wide = "BIGINT" if small else "HUGEINT"
-    n, d = f"({_units(left, a, wide)} * CAST('{10 ** shift}' AS {wide}))", _units(right, b, wide)
-    constant = right.is_literal and bool(right.literal)
-    units = macros.call("f_ratio", n, d) if small else _ratio(n, d, a.precision + shift, constant)
+    units = _divided(left, right, a, b, shift)
     unit = f"CAST('{'0.' + '0' * (type_.scale - 1) + '1'}' AS DECIMAL({type_.scale},{type_.scale}))"
     sql = f"(CAST({units} AS DECIMAL(38,0)) * {unit})" if type_.scale else units
     return Typed(f"CAST({sql} AS {type_.duck_type()})", type_)
+
+
+def _divided(left: Typed, right: Typed, a: DataType, b: DataType, shift: int) -> str:
+    """`left * 10^shift / right` in units, rounded half away from zero; an error where `right` is zero."""
+    n, d = _units(left, a, "HUGEINT"), _units(right, b, "HUGEINT")
+    constant = right.is_literal and bool(right.literal)
+    exact = _ratio(f"({n} * CAST('{10 ** shift}' AS HUGEINT))", d, a.precision + shift, constant)
+    size = abs(int(Decimal(str(right.literal)).scaleb(b.scale))) if constant else 10 ** b.precision - 1
+    chunk = max(18 - len(str(size)), _CHUNK)
+    if shift > 3 * chunk or (constant and size >= 10 ** _CHUNK):
+        return exact
+    quick_n, quick_d = _quick_units(left, a), _quick_units(right, b)
+    if size >= 10 ** _CHUNK:
+        quick_d = f"CAST(TRY_CAST({quick_d} AS INTEGER) AS BIGINT)"
+    long = _long_division(quick_n, quick_d, shift, chunk, a.precision + shift)
+    if constant and "TRY_CAST" not in quick_n:
+        return long
+    return f"COALESCE({long}, CASE WHEN {left.sql} IS NOT NULL THEN {exact} END)"
+
+
+_CHUNK = 9
+"""Digits that long division surely finds at once: a remainder below 2^31 times 10^9 is a BIGINT."""
+
+
+def _long_division(n: str, d: str, shift: int, chunk: int, digits: int) -> str:
+    """`n * 10^shift / d` as in school, some digits at a time, in BIGINT alone: DuckDB divides HUGEINTs in 800 ns.
+
+    NULL if `n` or `d` is, which is so where they have too many digits, and if `d` is zero. Parts are
+    repeated as text, which DuckDB computes once.
+    """
+    wide = "BIGINT" if digits <= 18 else "HUGEINT"
+    parts, rest, left = [f"(CAST({n} // {d} AS {wide}) * CAST('{10 ** shift}' AS {wide}))"], f"({n} % {d})", shift
+    while left:
+        step = min(left, chunk)
+        left -= step
+        grown = f"({rest} * {10 ** step})"
+        found = f"({grown} // {d})"
+        parts.append(f"(CAST({found} AS {wide}) * CAST('{10 ** left}' AS {wide}))" if left else found)
+        rest = f"({grown} % {d})"
+    return f"({' + '.join(parts)} + (2 * {rest}) // {d})"
 
 
 def _ratio(n: str, d: str, digits: int, constant: bool) -> str:
@@ -201,6 +237,23 @@ def _units(value: Typed, type_: DataType, wide: str) -> str:
     width = width if width <= 18 else max(width, 19)
     scaled = f"(CAST({value.sql} AS DECIMAL({width},{type_.scale})) * {10 ** type_.scale})"
     return f"CAST({scaled} AS {wide})"
+
+
+_SURE = 15
+"""Digits that a DOUBLE holds exactly."""
+
+
+def _quick_units(value: Typed, type_: DataType) -> str:
+    """`_units` as a BIGINT without HUGEINT arithmetic; NULL for some values that have too many digits for that."""
+    p, s = type_.precision, type_.scale
+    if value.is_literal or (not s and p <= 18) or (s and p + s + 1 <= 18):
+        return _units(value, type_, "BIGINT")
+    if not s:
+        return f"TRY_CAST({value.sql} AS BIGINT)"
+    if s > _SURE:
+        return f"TRY_CAST({_units(value, type_, 'HUGEINT')} AS BIGINT)"
+    held = value.sql if p <= _SURE else f"TRY_CAST({value.sql} AS DECIMAL({_SURE},{s}))"
+    return f"CAST((CAST({held} AS DOUBLE) * 1e{s}) AS BIGINT)"
 
 
 def _wide(name: str, left: Typed, right: Typed, type_: DataType) -> str:

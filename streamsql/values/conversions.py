@@ -100,9 +100,17 @@ def _to_decimal(sql: str, source: DataType, target: DataType, context: Context) 
 
 
 def _float_to_decimal(sql: str, source: DataType, target: DataType, context: Context) -> str:
-    return let(sql, lambda x: f"CASE WHEN isnan({x}) OR isinf({x}) THEN error('cannot cast ' || {x} || "
-               f"' to {target.as_nullable()}') ELSE TRY_CAST(CAST({x} AS VARCHAR) AS {target.duck_type()}) END",
-               f"d{context.depth}")
+    """By way of the digits that show it; DuckDB's own cast is the same where it does not round at the middle."""
+    kind, unit = target.duck_type(), f"1e{target.scale}"
+
+    def body(x: str) -> str:
+        units = f"abs({x}) * {unit}"
+        near = (f"WHEN {units} < 1e12 AND abs({units} - floor({units}) - 0.5e0) > 1e-3 THEN TRY_CAST({x} AS {kind}) "
+                if source.root == "DOUBLE" else "")
+        return (f"CASE {near}WHEN isnan({x}) OR isinf({x}) THEN error('cannot cast ' || {x} || "
+                f"' to {target.as_nullable()}') ELSE TRY_CAST(CAST({x} AS VARCHAR) AS {kind}) END")
+
+    return let(sql, body, f"d{context.depth}")
 
 
 def _to_float(sql: str, source: DataType, target: DataType, context: Context) -> str:

@@ -24,13 +24,14 @@ def like(value: Typed, pattern: Typed, escape: Typed | None = None, span: Span |
     exact = text_literal(_like_expression(pattern.literal, written))
 
     def body(text: str) -> str:
-        return (f"({text} LIKE {clause} AND (NOT regexp_matches({text}, {_LINE_ENDS}) "
-                f"OR regexp_full_match({text}, {exact})))")
+        several = " OR ".join(f"contains({text}, {text_literal(end)})" for end in _LINE_ENDS)
+        return (f"CASE WHEN {text} LIKE {clause} THEN CASE WHEN {several} THEN regexp_full_match({text}, {exact}) "
+                f"ELSE true END WHEN {text} IS NOT NULL THEN false END")
 
-    return _boolean(let(value.sql, body, "like"), value, pattern)
+    return _boolean(f"({let(value.sql, body, 'like')})", value, pattern)
 
 
-_LINE_ENDS = r"'[\n\r\x{85}\x{2028}\x{2029}]'"
+_LINE_ENDS = "\n\r\x85\u2028\u2029"
 """What `_` does not stand for in Flink, whose LIKE is a regular expression of Java's; `%` stands for all."""
 
 
