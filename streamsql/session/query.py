@@ -90,6 +90,8 @@ class Query:
         self._ended_s: float | None = None
         self._stopped = threading.Event()
         self._on_end: Callable[[bool], None] = lambda failed: None
+        self._drained = False
+        self._changes: Iterator[Change] | None = None
 
     def __enter__(self) -> Query:
         return self.start()
@@ -194,7 +196,12 @@ class Query:
             raise error
 
     def batches(self) -> Iterator[pa.Table]:
-        """Arrow tables of changes as they come: the columns, and `$diff` (+1, -1) unless append-only."""
+        """Arrow tables of changes as they come: the columns, and `$diff` (+1, -1) unless append-only.
+
+        Each row is given once: raises UsageError when all have been read.
+        """
+        if self._drained:
+            raise UsageError(f"the rows of {self.name} have been read", hint="Keep them, or run the SQL again.")
         self.start()
         while True:
             try:
@@ -204,12 +211,19 @@ class Query:
                     break
                 continue
             if item is _END:
+                self._drained = True
                 break
             assert isinstance(item, pa.Table)
             yield item
         self._raise()
 
     def __iter__(self) -> Iterator[Change]:
+        """The changes from where the last loop over them ended, one that was left early too."""
+        if self._changes is None or self._drained:
+            self._changes = self._each()
+        return self._changes
+
+    def _each(self) -> Iterator[Change]:
         for batch in self.batches():
             diffs = batch[DIFF].to_pylist() if DIFF in batch.column_names else [1] * batch.num_rows
             columns = [batch[name].to_pylist() for name in self.schema.names]
