@@ -77,6 +77,16 @@ class View:
     schema: Schema | None = None
 
 
+def require_database(name: Name) -> None:
+    """Raises BindError when `name` is in another database than the one there is."""
+    if name.parts[:-1] not in ((), (DATABASE,), (CATALOG, DATABASE)):
+        raise BindError(
+            f'database "{".".join(name.parts[:-1])}" does not exist',
+            name.span,
+            hint=f"There is one: {CATALOG}.{DATABASE}. Write {name.last} alone.",
+        )
+
+
 class Catalog:
     """What names mean. Names are case-sensitive, as in Flink; those of functions are kept in lower case."""
 
@@ -96,12 +106,7 @@ class Catalog:
 
     def find(self, name: Name) -> Table | View:
         """The table or view called `name`. Raises BindError with the nearest names."""
-        if name.parts[:-1] not in ((), (DATABASE,), (CATALOG, DATABASE)):
-            raise BindError(
-                f'database "{".".join(name.parts[:-1])}" does not exist',
-                name.span,
-                hint=f"There is one: {CATALOG}.{DATABASE}. Write {name.last} alone.",
-            )
+        require_database(name)
         found = self.tables.get(name.last) or self.views.get(name.last)
         if found is None:
             raise self.unknown("table or view", name.last, name.span)

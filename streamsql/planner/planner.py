@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema
 from streamsql.errors import BindError, PlanError, SQLError
-from streamsql.planner.catalog import Catalog, Table, View
+from streamsql.planner.catalog import Catalog, Table, View, require_database
 from streamsql.planner.explain import explained
 from streamsql.planner.inserts import plan_insert
 from streamsql.planner.query import QueryPlanner, refuse_emission, require_final
@@ -53,6 +53,7 @@ class Planner:
 
     def create_table(self, statement: CreateTable) -> Table | None:
         """Add the table; None when it exists and IF NOT EXISTS says that this is well."""
+        self._database(statement)
         if statement.name.last in self.catalog.tables and statement.if_not_exists:
             return None
         if statement.query is not None:
@@ -62,16 +63,17 @@ class Planner:
                 source=statement.source,
                 hint="Write CREATE TABLE with its columns, then INSERT INTO it.",
             )
-        self._free(statement, statement.or_replace)
+        self._free(statement, statement.or_replace and statement.name.last not in self.catalog.views)
         table = define_table(statement, self.catalog, self.settings, self.extra)
         self.catalog.tables[table.name] = table
         return table
 
     def create_view(self, statement: CreateView) -> View | None:
         """Add the view; its query is planned now, so that an error shows where it was written."""
+        self._database(statement)
         if statement.name.last in self.catalog.views and statement.if_not_exists:
             return None
-        self._free(statement, statement.or_replace)
+        self._free(statement, statement.or_replace and statement.name.last not in self.catalog.tables)
         relation = QueryPlanner(self.catalog, self.settings, statement.source).plan(statement.query)
         columns = tuple(c.last for c in statement.columns)
         if columns and len(columns) != len(relation.fields):
@@ -93,6 +95,7 @@ class Planner:
 
     def create_function(self, statement: CreateFunction) -> UserFunction | None:
         """Add the function; None when it exists and IF NOT EXISTS says that this is well."""
+        self._database(statement)
         name = statement.name.last.lower()
         if name in self.catalog.functions and not statement.or_replace:
             if statement.if_not_exists:
@@ -115,6 +118,12 @@ class Planner:
         require_own(function.name)
         self.catalog.functions[function.name] = function
 
+    def _database(self, statement: CreateTable | CreateView | CreateFunction | Drop) -> None:
+        try:
+            require_database(statement.name)
+        except SQLError as error:
+            raise error.located(statement.source) from None
+
     def _free(self, statement: CreateTable | CreateView, replace: bool) -> None:
         try:
             if not replace:
@@ -129,6 +138,7 @@ class Planner:
             "VIEW": self.catalog.views,
             "FUNCTION": self.catalog.functions,
         }
+        self._database(statement)
         name = statement.name.last.lower() if statement.kind == "FUNCTION" else statement.name.last
         if kinds[statement.kind].pop(name, None) is not None:
             return True
@@ -159,6 +169,14 @@ class Planner:
 
     def explain(self, statement: Explain) -> str:
         """The text plan of what is explained. Raises PlanError for what has no plan."""
+        unknown = next((o for o in statement.options if o not in ("PLAN FOR", "CHANGELOG_MODE")), None)
+        if unknown:
+            raise PlanError(
+                f"EXPLAIN {unknown} is not built",
+                statement.span,
+                source=statement.source,
+                hint="EXPLAIN alone shows schema, changelog mode, watermark, state and SQL of each step.",
+            )
         inner: Statement = statement.statement
         match inner:
             case Select():

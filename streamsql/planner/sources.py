@@ -113,8 +113,9 @@ class Sources:
             return table_function(self, tree, nothing(), outer)
         if isinstance(tree, WindowTable):
             return window_table(self, tree, outer)
+        kind = "MATCH_RECOGNIZE" if type(tree).__name__ == "MatchTable" else type(tree).__name__.upper()
         raise PlanError(
-            f"{type(tree).__name__.upper()} in FROM is not built",
+            f"{kind} in FROM is not built",
             span_of(tree),
             hint="FROM takes tables, views, subqueries, VALUES and window functions.",
         )

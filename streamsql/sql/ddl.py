@@ -34,7 +34,7 @@ _NOT_CREATED = {
     "CATALOG": "tables are created without a catalog",
     "DATABASE": "tables are created without a database",
     "MODEL": "call a Python function: CREATE FUNCTION f AS 'module.f' LANGUAGE PYTHON",
-    "MATERIALIZED": "write CREATE TABLE … WITH (…) AS SELECT, or CREATE VIEW",
+    "MATERIALIZED": "write CREATE VIEW, or CREATE TABLE and INSERT INTO it",
     "CONNECTION": "give the options of the connection in CREATE TABLE",
     "INDEX": "indexes are kept where a query needs them",
 }
