@@ -12,9 +12,10 @@ _MACROS: tuple[tuple[str, str], ...] = (
     # strptime skips blanks, Java does not
     ("f_is_plain(x)", "x >= '0' AND x < ':' AND NOT ends_with(x, ' ') AND NOT contains(x, '  ')"),
     ("f_sql_timestamp(x)",
-     "COALESCE(CASE WHEN f_is_plain(x) THEN CASE strlen(x) "
-     "WHEN 19 THEN try_strptime(x, '%Y-%m-%d %H:%M:%S') WHEN 23 THEN try_strptime(x, '%Y-%m-%d %H:%M:%S.%g') "
-     "WHEN 10 THEN try_strptime(x, '%Y-%m-%d') END END, f_floor_ms(make_timestamp(f_parse_time(x))))"),
+     "CASE WHEN x IS NOT NULL THEN COALESCE(CASE WHEN x >= '0' AND NOT ends_with(x, ' ') AND NOT contains(x, '  ') "
+     "THEN CASE strlen(x) WHEN 19 THEN try_strptime(x, '%Y-%m-%d %H:%M:%S') "
+     "WHEN 23 THEN try_strptime(x, '%Y-%m-%d %H:%M:%S.%g') WHEN 10 THEN try_strptime(x, '%Y-%m-%d') END END, "
+     "f_floor_ms(make_timestamp(f_parse_time(x)))) END"),
     ("f_floor_ms(t)", "date_trunc('millisecond', t)"),
     ("f_epoch_of(q, z)", "CASE WHEN q IS NULL THEN CAST('-9223372036854775808' AS BIGINT) "
                          "WHEN q.zone IS NULL THEN f_epoch_ms(make_timestamp(q.local), z) // 1000 "

@@ -110,8 +110,9 @@ def _json_value(args: Arguments) -> str:
         nothing = empty if lookup.lax else error("'JSON_VALUE found nothing at the path'")
 
         def outcome(text: str) -> str:
-            # a text may be a tree's, or a number whose digits DuckDB has changed: look again
-            return (f"CASE WHEN {text} >= '{{' OR ({text} >= '[' AND {text} < '\\') "
+            # a text may be a tree's, or a number whose digits DuckDB has changed: look again; not at small letters
+            return (f"CASE WHEN unicode({text}) BETWEEN 92 AND 122 THEN {converted(text)} "
+                    f"WHEN {text} >= '{{' OR ({text} >= '[' AND {text} < '\\') "
                     f"OR ({text} >= '-' AND {text} < ':' AND (contains({text}, '.') OR contains({text}, 'e') "
                     f"OR contains({text}, 'E')) AND regexp_full_match({text}, '{_REAL}')) "
                     f"THEN {slow(document)} WHEN {text} IS NULL AND {document} IS NOT NULL THEN "
@@ -170,11 +171,13 @@ def _json_query(args: Arguments) -> str:
 
         def outcome(raw: str) -> str:
             # of arrays of scalars and of flat objects with their keys in order, DuckDB's text is Jackson's
-            flat = (f"CASE WHEN {raw} >= '{{' THEN strpos({raw}[2:], '{{') = 0 AND "
-                    f"json_keys({raw}) = list_sort(json_keys({raw})) ELSE NOT contains({raw}, '{{') END")
-            return (f"CASE WHEN {raw} >= '{{' OR ({raw} >= '[' AND {raw} < '\\') THEN "
-                    f"CASE WHEN {flat} AND NOT regexp_matches({raw}, '{_FRACTION}') THEN {raw} "
-                    f"ELSE {slow(document)} END "
+            real = " OR ".join(f"contains({raw}, '{c}')" for c in ".eE")
+            exact = f"NOT regexp_matches({raw}, '{_FRACTION}')"
+            keys = f"json_keys({raw}) = list_sort(json_keys({raw}))"
+            return (f"CASE WHEN unicode({raw}) = {ord('[')} THEN CASE WHEN contains({raw}, '{{') THEN {slow(document)} "
+                    f"WHEN {real} THEN CASE WHEN {exact} THEN {raw} ELSE {slow(document)} END ELSE {raw} END "
+                    f"WHEN unicode({raw}) = {ord('{')} THEN CASE WHEN strpos({raw}[2:], '{{') = 0 AND {keys} AND {exact} "
+                    f"THEN {raw} ELSE {slow(document)} END "
                     f"WHEN {document} IS NULL THEN NULL WHEN {raw} IS NOT NULL OR json_valid({document}) "
                     f"THEN {nothing} ELSE {slow(document)} END")
         return let(f"CAST({lookup.tried('json_extract', document)} AS VARCHAR)", outcome, "found")

@@ -126,14 +126,15 @@ def _native(text: str, pattern: str, simple: bool) -> str | None:
             f"THEN try_strptime({text}, {text_literal(form)}) END")
 
 
-def _or_slow(native: str | None, slow: str) -> str:
-    return f"COALESCE({native}, {slow})" if native else slow
+def _or_slow(text: str, native: str | None, slow: str) -> str:
+    """The native time, else that of a function of Python, which is not called for NULL: a call costs 2 µs even so."""
+    return f"CASE WHEN {text} IS NOT NULL THEN COALESCE({native}, {slow}) END" if native else slow
 
 
 def _simple_local(text: str, pattern: str) -> str:
     """A text read by SimpleDateFormat as a local time."""
     return let(text, lambda x: _or_slow(
-        _native(x, pattern, True),
+        x, _native(x, pattern, True),
         f"make_timestamp(struct_extract(f_parse_simple({x}, {text_literal(pattern)}), 'local'))"), "text")
 
 
@@ -148,7 +149,7 @@ def _unix_timestamp(args: Arguments) -> str:
         given = " AND ".join(f"{v} IS NOT NULL" for v in (text, pattern_sql))
         slow = f"CASE WHEN {given} THEN {slow} END"
         native = _native(text, pattern, True) if pattern is not None else None
-        return _or_slow(native and f"f_epoch_ms({native}, {ZONE}) // 1000", slow)
+        return _or_slow(text, native and f"f_epoch_ms({native}, {ZONE}) // 1000", slow)
 
     try:
         return let(args[0].sql, body, "text")
@@ -167,7 +168,7 @@ def _to_date(args: Arguments) -> str:
 
     def body(x: str) -> str:
         slow = f"make_timestamp(struct_extract(f_parse_simple({x}, {args[1].sql}), 'local'))"
-        return f"CAST({_or_slow(_native(x, constant, True) if constant is not None else None, slow)} AS DATE)"
+        return f"CAST({_or_slow(x, _native(x, constant, True) if constant is not None else None, slow)} AS DATE)"
 
     try:
         return let(args[0].sql, body, "text")
@@ -182,7 +183,7 @@ def _to_timestamp(args: Arguments) -> str:
 
     def body(x: str) -> str:
         slow = f"f_floor_ms(make_timestamp(f_parse_formatter({x}, {args[1].sql})))"
-        return _or_slow(_native(x, constant, False) if constant is not None else None, slow)
+        return _or_slow(x, _native(x, constant, False) if constant is not None else None, slow)
 
     try:
         return let(args[0].sql, body, "text")
@@ -203,6 +204,10 @@ def _to_ltz(args: Arguments) -> str:
     return _ltz_of_number(args) if args[0].type.is_numeric else _ltz_of_text(args)
 
 
+_LTZ_RANGE_US = (-62_167_219_200_000_000, 253_402_300_799_999_999)
+"""The years 0 to 9999, in microseconds."""
+
+
 def _ltz_of_number(args: Arguments) -> str:
     number, kind = args[0].sql, args[0].type
     digits = args[1].literal if len(args) > 1 else 3
@@ -210,6 +215,12 @@ def _ltz_of_number(args: Arguments) -> str:
         power = f"CAST(pow(10, 6 - {args[1].sql}) AS HUGEINT)"
         return let(f"(CAST({number} AS HUGEINT) * {power})", lambda n: f"f_moment({n})", "micros")
     exponent = 6 - (digits if isinstance(digits, int) else 3)
+    if kind.is_integer and 0 <= exponent:
+        unit = 10 ** exponent
+        low, high = (-(-bound // unit) if bound < 0 else bound // unit for bound in _LTZ_RANGE_US)
+        value = f"CAST({number} AS BIGINT)" if kind.root != "BIGINT" else number
+        return let(value, lambda n: f"CASE WHEN {n} BETWEEN {low} AND {high} THEN make_timestamptz({n} * {unit}) END",
+                   "units")
     whole = f"CAST(trunc({number}) AS HUGEINT)" if not kind.is_integer else f"CAST({number} AS HUGEINT)"
     if kind.root == "DOUBLE":  # of seconds the fraction counts; a FLOAT is cut before
         whole = f"TRY_CAST(trunc({number}{f' * {10 ** exponent}' if digits == 0 else ''}) AS HUGEINT)"
@@ -228,7 +239,7 @@ def _ltz_of_text(args: Arguments) -> str:
             at = f"CASE WHEN {x} IS NOT NULL THEN COALESCE(f_sql_timestamp({x}), {refused}) END"
         else:
             slow = f"f_floor_ms(make_timestamp(f_parse_formatter({x}, {args[1].sql})))"
-            at = _or_slow(_native(x, pattern, False) if pattern is not None else None, slow)
+            at = _or_slow(x, _native(x, pattern, False) if pattern is not None else None, slow)
         zone = f"f_known_zone({args[2].sql})" if len(args) > 2 else "'UTC'"
         if len(args) > 2 and _constant(args[2]) is not None:
             zone = text_literal(known_zone(str(args[2].literal)))
