@@ -375,11 +375,15 @@ def _fields_of_row(item: exp.Column, scope: SelectScope) -> list[Item]:
 
 
 def _implied_name(tree: exp.Expr) -> str:
-    """The name of a column that has no alias, or of a field that a path of names leads to."""
-    root = tree
+    """The name without an alias: of a column, of a field that a path of names leads to, of `CURRENT_DATE`."""
+    while isinstance(tree, exp.Paren):
+        tree = tree.this
+    root, span = tree, span_of(tree)
     while isinstance(root, exp.Dot):
         root = root.this
-    return (tree.name or tree.output_name) if isinstance(root, exp.Column) else ""
+    if isinstance(tree, exp.Anonymous) and span is not None and span.end - span.start == len(tree.name):
+        return str(tree.name)  # a function written without parentheses
+    return (tree.name or tree.output_name) if isinstance(root, exp.Column) and not tree.meta.get("plus") else ""
 
 
 def _count(tree: exp.Expr) -> str:

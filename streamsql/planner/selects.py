@@ -322,7 +322,7 @@ def _argument(tree: exp.Expr, scope: SelectScope) -> Typed:
 
 def boolean(value: Typed, tree: exp.Expr, clause: str) -> Typed:
     """`value` if it is BOOLEAN, or NULL; SQLTypeError naming the clause otherwise."""
-    if value.type.root == "NULL":
+    if value.type.root == "NULL" and clause != "FILTER":
         return cast(value, BOOLEAN)
     if value.type.root != "BOOLEAN":
         raise SQLTypeError(

@@ -177,7 +177,9 @@ class ExpressionRules(CallRules):
         if self.take("-"):
             return self.put(exp.Neg(this=self._signed()), start)
         if self.take("+"):
-            return self._signed()
+            tree = self._signed()
+            tree.meta["plus"] = True  # it is no longer a mere column: it does not name one
+            return tree
         return self._postfix()
 
     def _postfix(self) -> exp.Expression:

@@ -37,7 +37,10 @@ def number(tree: exp.Expr, *, negative: bool = False) -> Typed:
     text = tree.name
     sign = "-" if negative else ""
     if "e" in text.lower():
-        value = float(text)
+        try:
+            value = float(text)
+        except ValueError:
+            raise SQLTypeError(f"{text} is no number", span_of(tree), hint="write a whole exponent: 1.5e-3") from None
         if value in (float("inf"), float("-inf")):
             raise _out_of_range(tree)
         value = -value if negative and value else value  # Flink's -0e0 is 0

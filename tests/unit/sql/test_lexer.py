@@ -31,7 +31,7 @@ def test_split() -> None:
     ("SELECT 1 -- x\n, 2 // y\n /* z */", "SELECT 1, 2"),
     ("SELECT U&'\\0041' || N'b' || _UTF8'c'", "SELECT 'A' || 'b' || 'c'"),
     ("SELECT t$x, `select`, first FROM t", "SELECT t$x, `select`, first FROM t"),
-    ("SELECT .5, 1., 1e3, 2.5E-3", "SELECT 0.5, 1., 1e3, 2.5E-3"),
+    ("SELECT .5, 1., 1e3, 2.5E-3", "SELECT .5, 1., 1e3, 2.5E-3"),
     ("SELECT 1e", "SELECT 1 AS e"),
 ])
 def test_words(text: str, expected: str) -> None:
