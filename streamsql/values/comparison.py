@@ -37,13 +37,15 @@ def compare(sign: str, left: Typed, right: Typed, span: Span | None = None, zone
 
 
 def _of_floats(sign: str, a: Typed, b: Typed, unordered: Sequence[Typed]) -> str:
-    """A comparison that NaN fails, but for `<>`. Next to a constant, only the larger side needs a guard."""
-    if a.is_literal or b.is_literal:
-        larger = a if sign in (">", ">=") else b if sign in ("<", "<=") else None
-        guard = f" AND {larger.sql} <= {macros.INFINITY}" if larger in unordered and larger is not None else ""
-        return f"{a.sql} {sign} {b.sql}{guard}"
-    x, y = (v.sql if v.type.root in APPROXIMATE else f"CAST({v.sql} AS DOUBLE)" for v in (a, b))
-    return macros.call(_MACRO[sign], x, y)
+    """A comparison that NaN fails, but for `<>`. Next to what is never NaN, only the larger side needs a guard."""
+    x, y = (v.sql if v.is_literal or v.type.root in APPROXIMATE else f"CAST({v.sql} AS DOUBLE)" for v in (a, b))
+    if len(unordered) == 2:
+        return macros.call(_MACRO[sign], x, y)
+    larger, other = (a, b) if sign in (">", ">=") else (b, a) if sign in ("<", "<=") else (None, None)
+    if larger is None or other is None or larger not in unordered:
+        return f"{x} {sign} {y}"
+    known = f"{other.sql} IS NULL OR " if other.type.nullable else ""
+    return f"{x} {sign} {y} AND ({known}{larger.sql} <= {macros.INFINITY})"
 
 
 def distinct(left: Typed, right: Typed, span: Span | None = None, zone: str = UTC, *, equal: bool) -> Typed:

@@ -102,15 +102,19 @@ def _rounded_decimal(args: Arguments, cut: bool) -> str:
 
 def _rounded_float(value: str, kind: DataType, digits: int | None, count: str, cut: bool) -> str:
     """By the digits that are shown, as Java's BigDecimal does: 1.005 to two digits is 1.01."""
+    def exact(x: str) -> str:
+        return f"CAST(f_decimal_round(CAST({x} AS VARCHAR), CAST({count} AS INTEGER), {str(cut).lower()}) AS DOUBLE)"
+
     def body(x: str) -> str:
-        slow = f"CAST(f_decimal_round(CAST({x} AS VARCHAR), CAST({count} AS INTEGER), {str(cut).lower()}) AS DOUBLE)"
+        slow = let(macros.call("f_finite", x), exact, "finite")
         if digits is None or cut or not 0 <= digits <= 15:
             return slow
         # off the middle between two results, arithmetic gives the nearest double too
         moved = f"abs({x}) * 1e{digits}"
         plain = f"{moved} < 1e15 AND abs({moved} - floor({moved}) - 0.5) > 1e-3"
         return f"CASE WHEN {plain} THEN round({x} * 1e{digits}) / 1e{digits} ELSE {slow} END"
-    return f"CAST({let(macros.call('f_finite', value), body, 'rounded')} AS {kind.root})"
+
+    return f"CAST({let(value, body, 'rounded')} AS {kind.root})"
 
 
 def _modulo_type(args: Arguments) -> DataType:
