@@ -84,7 +84,9 @@ def _check(function: Function, args: Sequence[Typed], distinct: bool) -> None:
 
 
 def _check_percentage(arg: Typed) -> None:
-    value = arg.literal
-    if arg.is_literal and isinstance(value, int | float | Decimal) and not 0 <= value <= 1:
-        raise SQLTypeError(f"the percentage of PERCENTILE is {value}, which is not within [0, 1]",
-                           hint="Write 0.5 for the median.")
+    if '"' in arg.sql:
+        raise SQLTypeError("the percentage of PERCENTILE must be a constant", hint="Write 0.5 for the median.")
+    for value in arg.literal if isinstance(arg.literal, tuple) else (arg.literal,):
+        if isinstance(value, int | float | Decimal) and not 0 <= value <= 1:
+            raise SQLTypeError(f"the percentage of PERCENTILE is {value}, which is not within [0, 1]",
+                               hint="Write 0.5 for the median.")

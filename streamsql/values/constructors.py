@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from streamsql.core.schema import quote, text_literal
 from streamsql.core.types import DataType, array, map_of, multiset
@@ -26,9 +27,11 @@ def row(values: Sequence[Typed], span: Span | None = None) -> Typed:
 
 
 def array_of(values: Sequence[Typed], span: Span | None = None, zone: str = UTC) -> Typed:
-    """`ARRAY[a, b]`: the elements become one type."""
+    """`ARRAY[a, b]`: the elements become one type. Of literals, the value says what they are."""
     elements, common = _unified("ARRAY", values, span, zone)
-    return _of(f"[{', '.join(v.sql for v in elements)}]", array(common).not_null(), values)
+    found = _of(f"[{', '.join(v.sql for v in elements)}]", array(common).not_null(), values)
+    known = all(v.is_literal for v in values)
+    return replace(found, literal=tuple(v.literal for v in values)) if known else found
 
 
 def multiset_of(values: Sequence[Typed], span: Span | None = None, zone: str = UTC) -> Typed:

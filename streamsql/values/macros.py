@@ -168,8 +168,9 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_months": ("i", "datepart('year', i) * 12 + datepart('month', i)"),
     "f_months_text": ("m", "CASE WHEN m < 0 THEN '-' ELSE '+' END || abs(m) // 12 || '-' || "
                       "lpad(CAST(abs(m) % 12 AS VARCHAR), 2, '0')"),
-    "f_map": ("k, w", "map(list_filter(k, lambda e, i: NOT list_contains(k[i + 1:], e)), "
-              "list_filter(w, lambda e, i: NOT list_contains(k[i + 1:], k[i])))"),
+    # a key that is NULL stays, and DuckDB, whose maps have none, refuses it
+    "f_map": ("k, w", "map(list_filter(k, lambda e, i: e IS NULL OR NOT list_contains(k[i + 1:], e)), "
+              "list_filter(w, lambda e, i: k[i] IS NULL OR NOT list_contains(k[i + 1:], k[i])))"),
 }
 
 
