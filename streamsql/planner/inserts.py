@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from streamsql.core.node import Node
+from streamsql.core.options import OptionError
 from streamsql.core.schema import Column, Schema
 from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
@@ -124,6 +125,10 @@ def _insert(
                 hint=f'Declare column "{column.name}" … METADATA VIRTUAL.',
             )
     spec = sink_spec(table, extra, append_only=node.append_only)
+    try:
+        module.sink(spec)  # what it refuses is known before anything runs; nothing is opened
+    except OptionError as error:
+        raise PlanError(error.message, statement.table.span, hint=error.hint) from error
     schema = Schema(tuple(Column(c.name, c.type) for c in table.persisted))
     value, key = _encoders(table, options)
     return Insert((node,), schema, node.append_only, (), spec, table.name, columns, value, key, _enforcer(settings))

@@ -127,9 +127,6 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
     """The Scan of `table` that gives the columns of `schema`."""
     given = given_options(table, extra)
     options = table_options(given)
-    module = modules.connector(options.connector)
-    if not hasattr(module, "source"):
-        raise PlanError(f'connector "{options.connector}" of "{table.name}" cannot be read', hint="It is a sink only.")
     computed = tuple(
         c
         for c in table.columns

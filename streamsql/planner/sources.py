@@ -12,7 +12,8 @@ from streamsql.core.schema import Column, Schema, quote
 from streamsql.core.system import SIDE_SCHEMA
 from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
-from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
+from streamsql.errors import BindError, PlanError, Span, SQLTypeError, did_you_mean
+from streamsql.planner import modules
 from streamsql.planner.catalog import ERRORS, LATE, Table, View
 from streamsql.planner.joins import join
 from streamsql.planner.laterals import is_table_function, lateral_join, table_function
@@ -131,6 +132,7 @@ class Sources:
         for side in (LATE, ERRORS):
             base = name.last.removesuffix(side)
             if base != name.last and base in self.planner.catalog.tables:
+                _require_source(self.planner.catalog.tables[base], span)
                 return self._side(self.planner.catalog.tables[base], side, tree)
         if name.last not in self.planner.catalog.tables and self.common and name.last not in self.planner.catalog.views:
             known = [*self.common, *self.planner.catalog.names()]
@@ -145,6 +147,7 @@ class Sources:
             if hints:
                 raise PlanError(f'OPTIONS on "{name}": it is a view', span_of(tree), hint="Hint the tables in it.")
             return self._view(found)
+        _require_source(found, span)
         return table_relation(_hinted(found, hints))
 
     def _common(self, name: str) -> Relation:
@@ -225,6 +228,12 @@ def _hinted(table: Table, hints: Iterable[exp.Expr]) -> Table:
             raise PlanError(f"hint {hint.name} is not built", span_of(hint), hint="OPTIONS('key'='value') is.")
         options.update({pair.this.name: pair.expression.name for pair in hint.expressions})
     return replace(table, options=options) if options != table.options else table
+
+
+def _require_source(table: Table, span: Span | None) -> None:
+    connector = table.options["connector"]
+    if not hasattr(modules.connector(connector), "source"):
+        raise PlanError(f'connector "{connector}" of "{table.name}" cannot be read', span, hint="It is a sink only.")
 
 
 def table_relation(table: Table) -> Relation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NoReturn
 
 from streamsql.core.options import OptionError
 from streamsql.core.schema import Column, Schema
@@ -12,7 +13,7 @@ from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, Span, SQLError, SQLTypeError, did_you_mean
 from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Table, TableColumn, Watermark
-from streamsql.planner.options import table_options
+from streamsql.planner.options import TableOptions, table_options
 from streamsql.planner.scans import Extra, scan, sink_spec
 from streamsql.planner.scope import Field, Scope
 from streamsql.planner.user_functions import Functions, scalar
@@ -224,6 +225,7 @@ def _check_options(statement: CreateTable, table: Table) -> None:
                 at,
                 hint=did_you_mean(column.metadata_key, keys, "Keys") if keys else "It has none.",
             )
+    _check_key(statement, options)
     physical = [c.name for c in table.physical]
     for field in options.key_fields:
         if field not in physical:
@@ -232,6 +234,25 @@ def _check_options(statement: CreateTable, table: Table) -> None:
                 _place(statement.options, "key.fields"),
                 hint=did_you_mean(field, physical, "Columns"),
             )
+
+
+def _check_key(statement: CreateTable, options: TableOptions) -> None:
+    """The options of the key say something only together, as in Flink."""
+
+    def refuse(key: str, message: str, hint: str) -> NoReturn:
+        raise BindError(message, _place(statement.options, key) or statement.name.span, hint=hint)
+
+    if options.key and not options.key_fields:
+        refuse("key.format", '"key.format" needs "key.fields"', "Add 'key.fields'='…', the columns in the key.")
+    if options.key_fields and not options.key:
+        refuse("key.fields", '"key.fields" needs "key.format"', "Add 'key.format'='…', the format of the key.")
+    prefix = options.engine.text("key.fields-prefix")
+    other = next((f for f in options.key_fields if not f.startswith(prefix)), None)
+    if other:
+        refuse("key.fields", f'key field "{other}" does not begin with "{prefix}"', "See 'key.fields-prefix'.")
+    if prefix and options.engine.text("value.fields-include") != "except_key":
+        refuse("key.fields-prefix", '"key.fields-prefix" is only for columns that the value does not have',
+               "Add 'value.fields-include'='EXCEPT_KEY'.")
 
 
 def _check_connector(statement: CreateTable, table: Table, extra: Extra) -> None:
