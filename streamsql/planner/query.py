@@ -165,8 +165,11 @@ class QueryPlanner:
         terms: list[str] = []
         extra: list[Item] = []
         for ordered in order.expressions if order else ():
-            value = self._order_key(ordered.this, result, below)
+            value = self._order_key(_unaliased(ordered.this, tree), result, below)
             if below is not None and isinstance(value, Typed):
+                if tree.args.get("distinct") is not None:
+                    raise BindError("SELECT DISTINCT is sorted by what it selects", span_of(ordered),
+                                    hint="Add the expression to SELECT, or leave DISTINCT out.")
                 extra.append((f"$order{len(extra)}", value))
                 value = quote(extra[-1][0])
             down = bool(ordered.args.get("desc"))
@@ -211,7 +214,9 @@ class QueryPlanner:
             if named is not None:
                 return quote(named.column)
         if below is not None:
-            return below[1].binder.bind(tree)
+            value = below[1].binder.bind(tree)
+            chosen = zip(result.fields, below[2], strict=True)
+            return next((quote(f.column) for f, (_, item) in chosen if item.sql == value.sql), value)
         return SelectScope(result.fields, self).binder.bind(tree).sql
 
     # UNION, INTERSECT, EXCEPT
@@ -355,6 +360,19 @@ def union_of(left: Node, right: Node, schema: Schema) -> Node:
         or (h != "$diff" and any(h in i.hidden for i in inputs))
     )
     return Union(inputs, schema, all(i.append_only for i in inputs), hidden)
+
+
+def _unaliased(key: exp.Expr, tree: exp.Expr) -> exp.Expr:
+    """An expression of ORDER BY with the names of SELECT replaced by what they stand for."""
+    if isinstance(key, exp.Column) or not isinstance(tree, exp.Select):
+        return key
+    named = {item.alias: item.this for item in tree.expressions if isinstance(item, exp.Alias)}
+
+    def meaning(node: exp.Expr) -> exp.Expr:
+        known = isinstance(node, exp.Column) and not node.table and node.name in named
+        return exp.Paren(this=named[node.name].copy()) if known else node
+
+    return key.transform(meaning)
 
 
 def _by_time(ordered: exp.Expr, result: Relation) -> bool:
