@@ -19,10 +19,11 @@ class SideTables:
         self.seen: set[str] = set()
 
     def add(self, table: str, side: str, rows: pa.Table, max_rows: int) -> None:
-        """Keep `rows` (SIDE_SCHEMA); the oldest beyond `max_rows` go."""
+        """Keep `rows` (SIDE_SCHEMA), each once however many queries set it aside; the oldest beyond
+        `max_rows` go."""
         key = (table, side)
         known = self._rows.get(key)
-        joined = rows if known is None else pa.concat_tables([known, rows])
+        joined = rows if known is None else _distinct(pa.concat_tables([known, rows]))
         self._rows[key] = joined.slice(max(0, joined.num_rows - max_rows)).combine_chunks()
         self._dirty.add(key)
 
@@ -37,3 +38,8 @@ class SideTables:
 
     def restore(self, table: str, side: str, rows: pa.Table) -> None:
         self._rows[(table, side)] = rows
+
+
+def _distinct(rows: pa.Table) -> pa.Table:
+    """Each row once, where it was first."""
+    return rows.group_by(rows.column_names, use_threads=False).aggregate([]).cast(rows.schema)
