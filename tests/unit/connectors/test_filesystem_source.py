@@ -89,7 +89,7 @@ def test_parquet_keeps_the_same_promises(tmp_path: Path) -> None:
     ("x.json.gz", gzip.compress(b"one\r\ntw") + gzip.compress(b"o\n\nthree")),
     ("x.json.bz2", bz2.compress(b"one\ntwo\n\nthree\n")),
     ("x.zst", bytes(pa.compress(b"one\ntwo\n\nthree\n", "zstd", asbytes=True))),
-])
+], ids=["json", "gz", "bz2", "zst"])
 def test_lines_lose_their_ends_and_files_their_compression(tmp_path: Path, name: str, data: bytes) -> None:
     assert all_of(source(put(tmp_path / name, data))) == [b"one", b"two", b"", b"three"]
 
