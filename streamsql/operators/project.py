@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from streamsql.core.batch import Batch
 from streamsql.core.node import Context, Explain, Node, Operator, fuse
 from streamsql.core.schema import quote
+from streamsql.values.let import hoisted
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class Project(Node):
     where: str | None = None
 
     def _select(self, relation: str, hidden: Sequence[str]) -> str:
-        columns = [f"{sql} AS {quote(name)}" for name, sql in self.columns]
-        columns += [quote(name) for name in hidden]
         condition = f" WHERE {self.where}" if self.where else ""
-        return f"SELECT {', '.join(columns) or '1'} FROM {relation}{condition}"
+        computed, source = hoisted(self.columns, f"{relation}{condition}")
+        columns = [f"{sql} AS {quote(name)}" for name, sql in computed]
+        columns += [quote(name) for name in hidden]
+        return f"SELECT {', '.join(columns) or '1'} FROM {source}"
 
     def relation(self, inputs: Sequence[str]) -> str:
         return self._select(inputs[0], ())
