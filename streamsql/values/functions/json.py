@@ -112,12 +112,12 @@ def _json_value(args: Arguments) -> str:
         def outcome(text: str) -> str:
             # a text may be a tree's, or a number whose digits DuckDB has changed: look again; not at small letters
             return (f"CASE WHEN unicode({text}) BETWEEN 92 AND 122 THEN {converted(text)} "
+                    f"WHEN {text} IS NULL THEN CASE WHEN {document} IS NULL THEN NULL "
+                    f"WHEN json_valid({document}) THEN {nothing} ELSE {slow(document)} END "
                     f"WHEN {text} >= '{{' OR ({text} >= '[' AND {text} < '\\') "
                     f"OR ({text} >= '-' AND {text} < ':' AND (contains({text}, '.') OR contains({text}, 'e') "
                     f"OR contains({text}, 'E')) AND regexp_full_match({text}, '{_REAL}')) "
-                    f"THEN {slow(document)} WHEN {text} IS NULL AND {document} IS NOT NULL THEN "
-                    f"CASE WHEN json_valid({document}) THEN {nothing} ELSE {slow(document)} END "
-                    f"ELSE {converted(text)} END")
+                    f"THEN {slow(document)} ELSE {converted(text)} END")
         return let(lookup.tried("json_extract_string", document), outcome, "found")
 
     return let(lookup.document.sql, fast if lookup.quick else slow, "document")
@@ -173,13 +173,13 @@ def _json_query(args: Arguments) -> str:
             # of arrays of scalars and of flat objects with their keys in order, DuckDB's text is Jackson's
             real = " OR ".join(f"contains({raw}, '{c}')" for c in ".eE")
             exact = f"NOT regexp_matches({raw}, '{_FRACTION}')"
-            keys = f"json_keys({raw}) = list_sort(json_keys({raw}))"
-            return (f"CASE WHEN unicode({raw}) = {ord('[')} THEN CASE WHEN contains({raw}, '{{') THEN {slow(document)} "
-                    f"WHEN {real} THEN CASE WHEN {exact} THEN {raw} ELSE {slow(document)} END ELSE {raw} END "
-                    f"WHEN unicode({raw}) = {ord('{')} THEN CASE WHEN strpos({raw}[2:], '{{') = 0 AND {keys} AND {exact} "
-                    f"THEN {raw} ELSE {slow(document)} END "
+            flat = f"strpos({raw}[2:], '{{') = 0 AND json_keys({raw}) = list_sort(json_keys({raw}))"
+            again = slow(document)
+            return (f"CASE WHEN unicode({raw}) = {ord('[')} THEN CASE WHEN contains({raw}, '{{') THEN {again} "
+                    f"WHEN {real} THEN CASE WHEN {exact} THEN {raw} ELSE {again} END ELSE {raw} END "
+                    f"WHEN unicode({raw}) = {ord('{')} THEN CASE WHEN {flat} AND {exact} THEN {raw} ELSE {again} END "
                     f"WHEN {document} IS NULL THEN NULL WHEN {raw} IS NOT NULL OR json_valid({document}) "
-                    f"THEN {nothing} ELSE {slow(document)} END")
+                    f"THEN {nothing} ELSE {again} END")
         return let(f"CAST({lookup.tried('json_extract', document)} AS VARCHAR)", outcome, "found")
 
     quick = lookup.quick and not array_wanted and wrapper == "WITHOUT"

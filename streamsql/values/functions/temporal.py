@@ -215,7 +215,7 @@ def _ltz_of_number(args: Arguments) -> str:
         power = f"CAST(pow(10, 6 - {args[1].sql}) AS HUGEINT)"
         return let(f"(CAST({number} AS HUGEINT) * {power})", lambda n: f"f_moment({n})", "micros")
     exponent = 6 - (digits if isinstance(digits, int) else 3)
-    if kind.is_integer and 0 <= exponent:
+    if kind.is_integer and exponent >= 0:
         unit = 10 ** exponent
         low, high = (-(-bound // unit) if bound < 0 else bound // unit for bound in _LTZ_RANGE_US)
         value = f"CAST({number} AS BIGINT)" if kind.root != "BIGINT" else number
