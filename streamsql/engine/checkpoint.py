@@ -25,7 +25,10 @@ from streamsql.state.database import Database
 
 _TABLE = "$checkpoint"
 CHECKPOINT_EVERY = 100
-"""Commits between two CHECKPOINTs, which free the space of deleted rows."""
+"""Commits between two CHECKPOINTs, which free the space of deleted rows, when little is read."""
+CHECKPOINT_ROWS = 2_000_000
+"""Rows read between two, when much is: what an aggregate kept and deleted is never more than that. With
+a state larger than this, as many as it has, so that a row's share of the work stays the same."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class Checkpoint:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._commits = 0
+        self._freed_rows = 0
         database.execute(f"CREATE TABLE IF NOT EXISTS {quote(_TABLE)} (facts VARCHAR)")
 
     def load(self, fingerprint: str) -> Saved:
@@ -71,8 +75,13 @@ class Checkpoint:
             )
         return saved
 
-    def save(self, saved: Saved, sides: Mapping[tuple[str, str], pa.Table]) -> None:
-        """Step 2: everything since the last call becomes durable together."""
+    def save(
+        self, saved: Saved, sides: Mapping[tuple[str, str], pa.Table], *, rows_in: int = 0, state_rows: int = 0
+    ) -> None:
+        """Step 2: everything since the last call becomes durable together.
+
+        rows_in, state_rows: rows read since the start, and rows of state now
+        """
         saved.sides = [list(key) for key in sorted({*map(tuple, saved.sides), *sides})]
         facts = {name: getattr(saved, name) for name in Saved.__slots__}
         self._database.execute(f"DELETE FROM {quote(_TABLE)}")
@@ -81,8 +90,9 @@ class Checkpoint:
             self._save_side(_side_name(table, side), rows)
         self._database.commit()
         self._commits += 1
-        if self._commits % CHECKPOINT_EVERY == 0:
+        if self._commits >= CHECKPOINT_EVERY or rows_in - self._freed_rows >= max(CHECKPOINT_ROWS, state_rows):
             self._database.checkpoint()
+            self._commits, self._freed_rows = 0, rows_in
         self._database.begin()
 
     def _save_side(self, name: str, rows: pa.Table) -> None:

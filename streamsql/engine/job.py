@@ -384,7 +384,12 @@ class Job:
             self.finished,
             self._saved.sides,
         )
-        self._checkpoint.save(self._saved, self.sides.changed())
+        self._checkpoint.save(
+            self._saved,
+            self.sides.changed(),
+            rows_in=self.statistics.rows_in,
+            state_rows=self.statistics.state_rows,
+        )
         for sink in self._sinks:
             sink.commit(epoch)
         for given in self._inputs:
