@@ -24,7 +24,7 @@ def has_aggregates(tree: exp.Select) -> bool:
 
 
 def _holds(tree: exp.Expr) -> bool:
-    return any(aggregate_name(n) for n in tree.walk(prune=lambda n: isinstance(n, exp.Query | exp.Window)))
+    return any(aggregate_name(n) for n in tree.walk(prune=lambda n: isinstance(n, exp.Query)))
 
 
 def grouped(tree: exp.Select, source: Relation, scope: SelectScope) -> tuple[Relation, AggregateScope]:

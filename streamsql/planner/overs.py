@@ -37,6 +37,11 @@ class Over:
     span: Span | None
 
 
+def needs_window(name: str) -> bool:
+    """`name` is a function that has a meaning before OVER only."""
+    return name.upper() in _RANKS or name.upper() in _NEIGHBOURS
+
+
 def bound(tree: exp.Window, scope: SelectScope) -> Over:
     """The value of a call. Raises BindError and SQLTypeError as Flink does."""
     call = tree.this

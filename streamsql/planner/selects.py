@@ -52,7 +52,12 @@ class SelectScope(Scope):
             return self._quantified(tree)
         if isinstance(tree, exp.Window):
             return self._over(tree)
-        return self._misplaced(tree) or user_functions.scalar(tree, self.planner.catalog.functions, self.binder)
+        found = self._misplaced(tree) or user_functions.scalar(tree, self.planner.catalog.functions, self.binder)
+        if found is None and isinstance(tree, exp.Anonymous) and overs.needs_window(tree.name):
+            raise BindError(
+                f"{tree.name.upper()} needs a window", span_of(tree), hint=f"{tree.name.upper()}(…) OVER (ORDER BY …)"
+            )
+        return found
 
     def _over(self, tree: exp.Window) -> Typed:
         if not self.in_list:
