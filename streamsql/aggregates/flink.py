@@ -268,7 +268,13 @@ def json_array(rows: Rows) -> tuple[Partial, ...]:
 
 def _percentile(rows: Rows) -> tuple[Partial, ...]:
     value, at = f"CAST({rows.args[0]} AS DOUBLE)", rows.args[1]
-    at = f"CAST({at} AS DOUBLE{'[]' if rows.types[1].root == 'ARRAY' else ''})"
+    several = rows.types[1].root == "ARRAY"
+    kind = "DOUBLE[]" if several else "DOUBLE"
+    at = f"CAST({at} AS {kind})"
+    least, most = (f"list_min({at})", f"list_max({at})") if several else (at, at)
+    # DuckDB wants a constant, which error() is not: a cast that fails says it
+    outside = f"CAST('a percentage that is not within [0, 1]' AS {kind})"
+    at = f"CASE WHEN {least} >= 0 AND {most} <= 1 THEN {at} ELSE {outside} END"
     if len(rows.args) == 2:
         return (Partial(rows.apply("quantile_cont", value, at), None),)
     times = f"list(repeat([{value}], CAST({rows.args[2]} AS BIGINT))){rows.where(f'{rows.args[2]} > 0')}"
