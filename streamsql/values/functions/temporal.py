@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from streamsql.core.schema import text_literal
+from streamsql.core.batch import WATERMARK
+from streamsql.core.schema import quote, text_literal
 from streamsql.core.types import (
     BIGINT,
     BOOLEAN,
@@ -273,6 +274,26 @@ def _overlaps(args: Arguments) -> str:
     return f"{high} >= {other_low} AND {other_high} >= {low}"
 
 
+def _watermark_type(args: Arguments) -> DataType:
+    if args[0].time != "rowtime":
+        raise SQLTypeError(f"CURRENT_WATERMARK takes a rowtime, not {args[0].type.as_nullable()}",
+                           hint="name the column that WATERMARK FOR declares")
+    return replace(args[0].type, precision=3)
+
+
+def _current_watermark(args: Arguments) -> str:
+    """Of the row's own partition just before the row, which every stream carries along."""
+    make = "make_timestamptz" if args[0].type.root == "TIMESTAMP_LTZ" else "make_timestamp"
+    mark = quote(WATERMARK)
+    low, high = _LTZ_RANGE_US  # before the first row and after the last it is beyond all times
+    return f"CASE WHEN {mark} BETWEEN {low} AND {high} THEN date_trunc('millisecond', {make}({mark})) END"
+
+
+def _source_watermark(args: Arguments) -> DataType:
+    raise SQLTypeError("no connector here knows watermarks of its own, which SOURCE_WATERMARK() asks for",
+                       hint="write them over the rowtime: WATERMARK FOR ts AS ts - INTERVAL '5' SECOND")
+
+
 _LTZ3 = timestamp_ltz(3)
 _NOW_MS = f"date_trunc('millisecond', {NOW})"
 _LOCAL = f"f_local({NOW}, {ZONE})"
@@ -297,6 +318,9 @@ FUNCTIONS = (
     _clock("CURRENT_ROW_TIMESTAMP", _LTZ3, _NOW_MS, "The time when the row's batch is processed.", call=True),
     _clock("CURRENT_TIMESTAMP", _LTZ3, _NOW_MS, "The time when the row's batch is processed.",
            aliases=("NOW", "PROCTIME")),
+    Function("CURRENT_WATERMARK", "CURRENT_WATERMARK(rowtime)", ("timestamp|ltz",), _watermark_type, _current_watermark,
+             "The watermark of the row's own partition just before the row; NULL before the first.",
+             nulls="always", deterministic=False),
     Function("DATE_FORMAT", "DATE_FORMAT(timestamp_or_string, pattern)", ("timestamp|ltz|string", "string"), STRING,
              _date_format, "A time by a pattern of Java's.",
              "DATE_FORMAT(TIMESTAMP '2024-02-29 12:34:56', 'yyyy/MM/dd') = '2024/02/29'", nulls="always"),
@@ -325,6 +349,9 @@ FUNCTIONS = (
              "(DATE '2024-01-01', DATE '2024-01-31') OVERLAPS (DATE '2024-01-31', DATE '2024-02-01') = TRUE"),
     _part_row("QUARTER", "QUARTER", "The quarter.", "QUARTER(DATE '1994-09-27') = 3"),
     _part_row("SECOND", "SECOND", "The second.", "SECOND(TIMESTAMP '1994-09-27 13:14:15') = 15"),
+    Function("SOURCE_WATERMARK", "SOURCE_WATERMARK()", (), _source_watermark, "NULL",
+             "The watermark that a connector knows by itself: here none does, and a call is an error.",
+             nulls="always", deterministic=False),
     Function("TIMESTAMPADD", "TIMESTAMPADD(unit, count, temporal)", ("symbol", "bigint", "temporal"),
              lambda args: time_units.added_type(_word(args[0]), args[2].type), _added, "A time so many units later.",
              "TIMESTAMPADD(MONTH, 1, DATE '2024-01-31') = DATE '2024-02-29'"),
