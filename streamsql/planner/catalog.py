@@ -68,13 +68,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A named query. It was planned when it was created, so its errors are known there."""
+    """A named query. It was planned when it was created, so its errors are known there.
+
+    source, text   the whole text in which it was created; the statement that did it
+    """
 
     name: str
     query: exp.Expr
     source: Source
     columns: tuple[str, ...] = ()
     schema: Schema | None = None
+    text: str = ""
 
 
 def require_database(name: Name) -> None:

@@ -89,6 +89,7 @@ class Planner:
             statement.source,
             columns,
             Schema(tuple(Column(f.name, f.type, f.time) for f in schema.fields)),
+            statement.text,
         )
         self.catalog.views[view.name] = view
         return view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from streamsql.errors import BindError, did_you_mean
@@ -72,7 +72,8 @@ class Facts:
                     rows=rows,
                 )
             case "COLUMNS" if statement.name is not None:
-                return self._described(statement.name)
+                described, like = self._described(statement.name), statement.like
+                return replace(described, rows=tuple(r for r in described.rows if not like or _like(str(r[0]), like)))
             case "CREATE TABLE" | "CREATE VIEW" if statement.name is not None:
                 return Result("table", columns=(("result", "STRING"),), rows=((self._created(statement.name),),))
             case _:
@@ -97,7 +98,7 @@ class Facts:
         if isinstance(found, Table):
             assert found.definition is not None
             return canonical(found.definition)
-        return found.source.text.strip()
+        return found.text
 
     def describe(self, statement: st.Describe) -> Result:
         if statement.kind == "FUNCTION":

@@ -160,6 +160,14 @@ def test_an_insert_means_what_it_meant_where_it_stands() -> None:
     assert result.stdout == "s\n1970-01-01 00:00:00.000\n1970-01-01 09:00:00.000\n"
 
 
+def test_a_view_in_the_middle_of_a_script_is_shown_alone() -> None:
+    result = call("run", "--output", "csv", "-e",
+                  "CREATE VIEW v AS SELECT 1 AS n, 2 AS price; SHOW CREATE VIEW v; SHOW COLUMNS FROM v LIKE 'p%'")
+    assert result.stdout.splitlines() == [
+        "result", '"CREATE VIEW v AS SELECT 1 AS n, 2 AS price"', "name,type,null,key,extras,watermark",
+        "price,INT,FALSE,,,"]
+
+
 def test_the_shell_in_a_terminal(tmp_path: Path) -> None:
     environment = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(tmp_path),
                    "PROMPT_TOOLKIT_NO_CPR": "1"}
