@@ -138,7 +138,7 @@ FUNCTIONS = (
     Function("BIN", "BIN(integer)", ("bigint",), STRING, "bin({0})", "In binary digits.", "BIN(4) = '100'"),
     _double("COS", "The cosine of an angle in radians.", "COS(0) = 1.0"),
     _double("COSH", "The hyperbolic cosine.", "COSH(0) = 1.0"),
-    _double("COT", "The cotangent of an angle in radians."),
+    _double("COT", "The cotangent of an angle in radians.", "COT(1) < 1e0"),
     _double("DEGREES", "Radians in degrees.", "DEGREES(0) = 0.0"),
     Function("E", "E()", (), DOUBLE, "exp(CAST(1 AS DOUBLE))", "Euler's number.", "E() > 2.718e0", nulls="never"),
     _double("EXP", "e to a power.", "EXP(0) = 1.0"),

@@ -220,8 +220,10 @@ def _ltz_of_number(args: Arguments) -> str:
         unit = 10 ** exponent
         low, high = (-(-bound // unit) if bound < 0 else bound // unit for bound in _LTZ_RANGE_US)
         value = f"CAST({number} AS BIGINT)" if kind.root != "BIGINT" else number
-        return let(value, lambda n: f"CASE WHEN {n} BETWEEN {low} AND {high} THEN make_timestamptz({n} * {unit}) END",
-                   "units")
+
+        def moment(n: str) -> str:  # a CASE whose first condition holds for no row costs nothing
+            return f"CASE WHEN {n} NOT BETWEEN {low} AND {high} THEN NULL ELSE make_timestamptz({n} * {unit}) END"
+        return let(value, moment, "units")
     whole = f"CAST(trunc({number}) AS HUGEINT)" if not kind.is_integer else f"CAST({number} AS HUGEINT)"
     if kind.root == "DOUBLE":  # of seconds the fraction counts; a FLOAT is cut before
         whole = f"TRY_CAST(trunc({number}{f' * {10 ** exponent}' if digits == 0 else ''}) AS HUGEINT)"
