@@ -74,9 +74,10 @@ def _narrowed(sql: str, source: DataType, target: DataType, context: Context) ->
 
 def _cut_decimal(sql: str, source: DataType, target: DataType, context: Context) -> str:
     """A decimal to an integer: the fraction is cut off, then the low bits."""
-    whole = f"CAST(trunc({sql}) AS HUGEINT)" if source.scale else f"CAST({sql} AS HUGEINT)"
+    cut = f"trunc({sql})" if source.scale else sql
     if source.precision - source.scale <= {"TINYINT": 2, "SMALLINT": 4, "INT": 9, "BIGINT": 18}[target.root]:
-        return f"CAST({whole} AS {target.duck_type()})"
+        return f"CAST({cut} AS {target.duck_type()})"
+    whole = f"CAST({cut} AS HUGEINT)"
     if target.root != "BIGINT":
         whole = f"CAST({macros.call('f_wrap_bigint', whole)} AS BIGINT)"
     return macros.call(f"f_wrap_{target.root.lower()}", whole)
