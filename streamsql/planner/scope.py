@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from streamsql.core.node import Node
 from streamsql.core.schema import TimeAttribute, quote, text_literal
@@ -34,6 +34,7 @@ class Window:
     start, end, time   columns of the node; time is '' where it was not kept
     local              the rowtime is TIMESTAMP_LTZ: start and end are local time, they close by zone
     function           TUMBLE, HOP, CUMULATE or SESSION
+    lengths            raises where an aggregation does not take the lengths, at their place
     aggregated         the rows are results of closed windows already
     """
 
@@ -44,6 +45,7 @@ class Window:
     function: str = "TUMBLE"
     aggregated: bool = False
     rowtime: bool = True
+    lengths: Callable[[], None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

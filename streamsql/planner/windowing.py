@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from streamsql.core.node import Node
@@ -17,7 +18,7 @@ from streamsql.operators.window_aggregate import Bound
 from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Scope, Window
 from streamsql.planner.selects import AggregateScope, SelectScope
-from streamsql.sql import WindowTable, exp, interval_type, interval_value, span_of
+from streamsql.sql import GROUP_WINDOW, WindowTable, exp, interval_type, interval_value, span_of
 from streamsql.windows.session import Session
 from streamsql.windows.window import END, START, TIME, ArgumentError, microseconds
 from streamsql.windows.window import Window as Bounds
@@ -65,7 +66,8 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
         for visible, name in zip((START, END, TIME), names, strict=True)
     ]
     local = field.type.root == "TIMESTAMP_LTZ"
-    window = Window(names[0], names[1], names[2], local, function, rowtime=bool(field.time))
+    lengths = None if tree.meta.get(GROUP_WINDOW) or isinstance(bounds, Session) else partial(_check, tree, bounds)
+    window = Window(names[0], names[1], names[2], local, function, rowtime=bool(field.time), lengths=lengths)
     return Relation(node, tuple(fields), window)
 
 
@@ -137,6 +139,15 @@ def window_bounds(tree: WindowTable, function: str) -> Bounds | Session:
     return bounds
 
 
+def _check(tree: WindowTable, bounds: Bounds) -> None:
+    """What an aggregation asks of the lengths; the error at the one at fault."""
+    try:
+        bounds.check()
+    except ArgumentError as error:
+        span = span_of(tree.args.get(error.argument) or tree)
+        raise error.at(span) if span else error from None
+
+
 def _bare(tree: exp.Expr) -> exp.Interval:
     while not isinstance(tree, exp.Interval):
         if not isinstance(tree, exp.Neg | exp.Paren):
@@ -150,6 +161,8 @@ def window_aggregate(source: Relation, window: Window, scope: AggregateScope, se
 
     Keys that are window columns become the node's own; the others are its keys.
     """
+    if window.lengths is not None and not window.aggregated:
+        window.lengths()
     columns = {quote(window.start): "start", quote(window.end): "end"}
     if window.time:
         columns[quote(window.time)] = "time"

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from streamsql.errors import Span
 from streamsql.sql.spans import place, place_all, span_of
-from streamsql.sql.tree import WindowTable
+from streamsql.sql.tree import GROUP_WINDOW, WindowTable
 
 if TYPE_CHECKING:
     from streamsql.sql.queries import QueryRules
@@ -43,18 +43,15 @@ def group_window(rules: QueryRules, select: exp.Select) -> exp.Select:
     used = _replace_columns(rules, select, call)
     keys = [k for k in group.expressions if k is not call]
     partition = [_session_key(rules, k) for k in keys] if name == "SESSION" else []
-    _put_window(
-        rules,
-        select,
-        WindowTable(
-            function=name,
-            time=time,
-            partition=partition or None,
-            **dict(zip(_GROUP_WINDOWS[name], intervals, strict=False)),
-            offset=intervals[-1] if len(intervals) > len(_GROUP_WINDOWS[name]) else None,
-        ),
-        span,
+    made = WindowTable(
+        function=name,
+        time=time,
+        partition=partition or None,
+        **dict(zip(_GROUP_WINDOWS[name], intervals, strict=False)),
+        offset=intervals[-1] if len(intervals) > len(_GROUP_WINDOWS[name]) else None,
     )
+    made.meta[GROUP_WINDOW] = True
+    _put_window(rules, select, made, span)
     wanted = ["window_start", "window_end", *(["window_time"] if "window_time" in used else [])]
     at = next(i for i, k in enumerate(group.expressions) if k is call)
     group.set("expressions", [*keys[:at], *(_column(c, span) for c in wanted), *keys[at:]])

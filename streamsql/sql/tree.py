@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+GROUP_WINDOW = "group_window"
+"""In `meta` of a WindowTable that was written as `GROUP BY HOP(…)`: its lengths need not divide each other."""
+
 
 class WindowTable(exp.Expression):
     """`TABLE(TUMBLE(TABLE t PARTITION BY k, DESCRIPTOR(ts), …)) [AS w]` in FROM, and its sugar.
