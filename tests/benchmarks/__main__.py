@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tests.benchmarks import client, queries, report, soak
+from tests.benchmarks import client, expressions, queries, report, soak
 from tests.benchmarks.nexmark import RUN, Bids
 from tests.benchmarks.stages import STAGES, measured
 from tests.kafka.broker import Broker
@@ -76,8 +76,15 @@ def main() -> int:
         if broker is not None:
             broker.stop()
     print(text)
-    if options.write and not options.long:
-        report.write(text)
+    written = options.write and not options.long
+    if written:
+        report.write(text, "queries")
+    if not options.long and not options.only:
+        text, cheap = expressions.report()
+        print(f"\n{text}")
+        if written:
+            report.write(text, "expressions")
+        good = good and cheap
     return 0 if good else 1
 
 

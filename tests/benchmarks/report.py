@@ -13,7 +13,8 @@ from statistics import median
 from tests.benchmarks.stages import STAGES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
-BEGIN, END = "<!-- begin: written by `python -m tests.benchmarks --write` -->", "<!-- end -->"
+BEGIN = "<!-- begin {}: written by `python -m tests.benchmarks --write` -->"
+END = "<!-- end {} -->"
 _PACKAGES = ("duckdb", "pyarrow", "confluent-kafka", "sqlglot", "numpy")
 
 
@@ -57,8 +58,9 @@ def table(lines: Sequence[Line]) -> str:
     return "\n".join(out)
 
 
-def write(text: str) -> None:
-    """Put `text` between the marks of the page."""
+def write(text: str, part: str) -> None:
+    """Put `text` between the marks of that part of the page."""
     page = PAGE.read_text()
-    head, tail = page.split(BEGIN)[0], page.split(END)[1]
-    PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    begin, end = BEGIN.format(part), END.format(part)
+    head, tail = page.split(begin)[0], page.split(end)[1]
+    PAGE.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
