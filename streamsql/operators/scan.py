@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from streamsql.core.batch import DIFF, MIN_WATERMARK, SEQ, SEQ_SHIFT, WATERMARK, Batch
 from streamsql.core.connector import KEY, VALUE, Chunk, MetadataColumn, Split, TableSpec
 from streamsql.core.format import Decoding
-from streamsql.core.node import Context, Explain, Node, Operator
+from streamsql.core.node import BatchInput, Context, Explain, Node, Operator, Statement
 from streamsql.core.schema import quote
 from streamsql.core.system import SIDE_SCHEMA
 from streamsql.errors import DataError
@@ -118,6 +118,7 @@ class ScanStep(Operator):
         self._live = False
         self._counts: Counter[str] = Counter()
         self._errors: list[pa.Table] = []
+        self._texts: dict[pa.Schema, tuple[BatchInput, Statement]] = {}
         self._chunk: Chunk | None = None
         self._statements: Statements | None = None
 
@@ -266,12 +267,16 @@ class ScanStep(Operator):
 
     def _as_json(self, rows: pa.Table) -> pa.ChunkedArray:
         """Rows of a typed source as JSON text."""
-        names = [n for n in rows.column_names if not n.startswith("$")]
-        name = f"{self._context.name}$aside"
-        self._context.database.over(name, rows.schema).set(rows)
-        packed = ", ".join(f"{quote(n)} := {quote(n)}" for n in names)
-        text = f"encode(to_json(struct_pack({packed}))::VARCHAR)" if names else "'{}'::BLOB"
-        return self._context.database.compute(f"SELECT {text} AS value FROM {quote(name)}").run()["value"]
+        if rows.schema not in self._texts:
+            names = [n for n in rows.column_names if not n.startswith("$")]
+            source = self._context.database.over(f"{self._context.name}$aside{len(self._texts)}", rows.schema)
+            packed = ", ".join(f"{quote(n)} := {quote(n)}" for n in names)
+            text = f"encode(to_json(struct_pack({packed}))::VARCHAR)" if names else "'{}'::BLOB"
+            sql = f"SELECT {text} AS value FROM {quote(source.name)}"
+            self._texts[rows.schema] = source, self._context.database.compute(sql)
+        source, statement = self._texts[rows.schema]
+        source.set(rows)
+        return statement.run()["value"]
 
     def statistics(self) -> Mapping[str, int]:
         """`rows` read, `skipped`, and refused ones by kind: `undecodable`, `computed`, `future`."""

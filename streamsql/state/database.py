@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -113,6 +114,10 @@ class Statement:
         with errors_of(self._sql):
             return table_of(self._connection.execute(f"EXECUTE {self._name}{holes}", list(params)))
 
+    def release(self) -> None:
+        """Let go of the connection, which is closed: one that is held when Python ends is reported as a leak."""
+        self.__dict__.pop("_connection", None)
+
 
 class Database:
     """The state of a job: one DuckDB database in memory or in a file, used by one thread at a time.
@@ -130,12 +135,13 @@ class Database:
 
     def __init__(self, path: Path | None = None, *, threads: int = 1, setup: tuple[str, ...] = ()) -> None:
         self._prepared = 0
+        self._statements: weakref.WeakSet[Statement] = weakref.WeakSet()
         try:
             self._connection = duckdb.connect(str(path) if path else ":memory:", config={"threads": threads})
         except duckdb.Error as error:
             raise StateError(f'cannot open the state database "{path}"', detail=str(error)) from error
         self._compute = self._connection.cursor()
-        self._both = (self._connection, self._compute)
+        self._both: tuple[duckdb.DuckDBPyConnection, ...] = (self._connection, self._compute)
         for statement in (*_SETTINGS, *setup):
             with errors_of(statement):
                 for connection in self._both:
@@ -159,13 +165,17 @@ class Database:
 
     def prepare(self, sql: str) -> Statement:
         """A statement over state and inputs; when it fails, the epoch fails."""
-        self._prepared += 1
-        return Statement(self._connection, f"s{self._prepared}", sql)
+        return self._statement(self._connection, sql)
 
     def compute(self, sql: str) -> Statement:
         """A SELECT over inputs alone; when it fails, nothing else does."""
+        return self._statement(self._compute, sql)
+
+    def _statement(self, connection: duckdb.DuckDBPyConnection, sql: str) -> Statement:
         self._prepared += 1
-        return Statement(self._compute, f"s{self._prepared}", sql)
+        statement = Statement(connection, f"s{self._prepared}", sql)
+        self._statements.add(statement)
+        return statement
 
     def everywhere(self, sql: str, *params: object) -> None:
         """Execute on both connections: what expressions need to find wherever they run."""
@@ -189,17 +199,12 @@ class Database:
                 type=PythonUDFType.ARROW if vectorised else PythonUDFType.NATIVE,
                 null_handling=FunctionNullHandling.SPECIAL, side_effects=volatile)
 
-    def has_table(self, name: str) -> bool:
-        found = self.query("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", name)
-        return bool(found.num_rows)
-
     def create_table(self, name: str, schema: pa.Schema) -> None:
         """Create `name` with the columns of an Arrow schema, unless it exists."""
-        if not self.has_table(name):
-            empty = self.over(f"{name}$schema", schema)
-            self.execute(f"CREATE TABLE {quote(name)} AS SELECT * FROM {quote(empty.name)}")
-            for connection in self._both:
-                connection.unregister(empty.name)
+        empty = self.over(f"{name}$schema", schema)
+        self.execute(f"CREATE TABLE IF NOT EXISTS {quote(name)} AS SELECT * FROM {quote(empty.name)}")
+        for connection in self._both:
+            connection.unregister(empty.name)
 
     def begin(self) -> None:
         self.execute("BEGIN")
@@ -220,5 +225,11 @@ class Database:
             connection.interrupt()
 
     def close(self) -> None:
+        """Free everything; may be called twice."""
+        for statement in self._statements:
+            statement.release()
         for connection in reversed(self._both):
             connection.close()
+        self._both = ()
+        for name in ("_connection", "_compute"):
+            self.__dict__.pop(name, None)

@@ -421,5 +421,5 @@ def test_context_names_the_tables(database: Database) -> None:
     node = aggregated(over(Tumble(SECOND)), COUNT)
     for name in ("op1", "op2"):
         node.operator(Context(name, database, ManualClock(), Side()))
-    assert database.has_table("op1$state")
-    assert database.has_table("op2$state")
+    assert database.query("FROM \"op1$state\"").column_names
+    assert database.query("FROM \"op2$state\"").column_names
