@@ -163,10 +163,19 @@ class FilesystemSink:
             return
         rows = pa.concat_tables(self._buffer)
         self._buffer, self._buffered_bytes = [], 0
-        if self._writer is None:
-            self._start()
-        assert self._writer is not None
-        self._writer.write(rows)
+        step = self._rows_a_part(rows)
+        for start in range(0, rows.num_rows, step):
+            if start:
+                self._roll()
+            if self._writer is None:
+                self._start()
+            assert self._writer is not None
+            self._writer.write(rows.slice(start, step))
+
+    def _rows_a_part(self, rows: pa.Table) -> int:
+        """How many of these rows fill a part, by their mean size: a part is over its limit by little."""
+        mean_bytes = max(1, int(rows.nbytes) // int(rows.num_rows))
+        return max(1, self._rolling.size_bytes // mean_bytes)
 
     def _start(self) -> None:
         """Begin a part, under a number that no other sink of the job has taken in this epoch."""

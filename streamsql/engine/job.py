@@ -25,7 +25,7 @@ from streamsql.engine.plan import JobPlan
 from streamsql.engine.reader import POLL_S, Reader, Reading
 from streamsql.engine.side import SideTables
 from streamsql.engine.sizing import BatchSize
-from streamsql.errors import DataError
+from streamsql.errors import DataError, SQLError
 from streamsql.operators.collect import Collect, Take
 from streamsql.operators.insert import Insert
 from streamsql.operators.scan import Scan, ScanStep
@@ -261,7 +261,11 @@ class Job:
         return bool(pending)
 
     def _constant(self, node: Constant) -> pa.Table:
-        return self.database.compute(node.sql).run().cast(node.schema.arrow())
+        """The rows that the SQL itself says. Raises SQLError, whose place is for the query to say."""
+        try:
+            return self.database.compute(node.sql).run().cast(node.schema.arrow())
+        except DataError as error:
+            raise SQLError(error.message, detail=error.detail, hint=error.hint) from error
 
     def _emit_table(self, vertex: Vertex, rows: pa.Table) -> None:
         """Rows that no record brought: never late, in the order in which they are."""

@@ -16,8 +16,9 @@ from streamsql.core.clock import Clock
 from streamsql.core.schema import Schema
 from streamsql.engine.changes import applied
 from streamsql.engine.job import Job
-from streamsql.errors import UsageError
+from streamsql.errors import SQLError, UsageError
 from streamsql.planner.planner import Plan
+from streamsql.sql.statements import Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,9 @@ class Query:
         text: str,
         *,
         threaded: bool = True,
+        statement: Statement | None = None,
     ) -> None:
+        self._statement = statement
         self.schema: Schema = plan.schema
         self.append_only = plan.append_only
         self.name = name
@@ -134,7 +137,11 @@ class Query:
         if not self._opened:
             self._opened = True
             self._job.open()
-        return self._job.turn()
+        try:
+            return self._job.turn()
+        except SQLError as error:
+            self._place(error)
+            raise
 
     def commit(self) -> None:
         """End the epoch now."""
@@ -193,7 +200,14 @@ class Query:
     def _raise(self) -> None:
         if self._error is not None:
             error, self._error = self._error, None
+            self._place(error)
             raise error
+
+    def _place(self, error: BaseException) -> None:
+        """An error of the SQL that only running it showed (a constant that fails) points at the statement."""
+        if isinstance(error, SQLError) and error.span is None and self._statement is not None:
+            error.span = self._statement.span
+            error.located(self._statement.source)
 
     def batches(self) -> Iterator[pa.Table]:
         """Arrow tables of changes as they come: the columns, and `$diff` (+1, -1) unless append-only.

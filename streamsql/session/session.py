@@ -211,7 +211,7 @@ class Session:
         planner = self.planner
         match statement:
             case st.Select():
-                return Result("query", query=self.query(planner.select(statement), statement.text))
+                return Result("query", query=self.query(planner.select(statement), statement.text, statement=statement))
             case st.StatementSet():
                 return self._inserts(statement.inserts)
             case st.CreateTable():
@@ -244,11 +244,11 @@ class Session:
 
     def _inserts(self, statements: Sequence[st.Insert]) -> Result:
         text = ";\n".join(s.text for s in statements)
-        query = self.query(self.planner.inserts(statements), text)
+        query = self.query(self.planner.inserts(statements), text, statement=statements[0])
         names = ", ".join(f'"{s.table}"' for s in statements)
         return Result("job", f"job {query.name} writes {names}", query=query)
 
-    def query(self, plan: Plan, text: str, name: str = "") -> Query:
+    def query(self, plan: Plan, text: str, name: str = "", statement: st.Statement | None = None) -> Query:
         """A query of this session for a plan; it does not run yet. A name given anew resumes its state."""
         self._jobs += not name
         name = name or f"job-{self._jobs}"
@@ -271,7 +271,7 @@ class Session:
                 watch=self.watch,
             )
 
-        query = Query(plan, job, self.clock, name, text, threaded=self._threaded)
+        query = Query(plan, job, self.clock, name, text, threaded=self._threaded, statement=statement)
         self.queries.append(query)
         return query
 

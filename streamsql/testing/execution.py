@@ -208,7 +208,7 @@ class Execution:
         self._open()
         plan = self.session.planner.select(statement)
         session = self.session
-        query = session.query(plan, statement.text)
+        query = session.query(plan, statement.text, statement=statement)
         try:
             self.jobs.drained(query, plan)
             taken = query.taken()

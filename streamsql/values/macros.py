@@ -39,7 +39,7 @@ def _text_to_integer(root: str) -> str:
     What DuckDB reads and writes back alike needs no further look; it also reads `1_000`, `1e2`, `0x1F`.
     """
     name = "INTEGER" if root == "INT" else root
-    return (f"CASE WHEN CAST(TRY_CAST(t AS {name}) AS VARCHAR) = t THEN CAST(t AS {name}) "
+    return (f"CASE WHEN CAST(TRY_CAST(t AS {name}) AS VARCHAR) = t THEN TRY_CAST(t AS {name}) "
             "ELSE TRY_CAST(CASE WHEN "
             "regexp_full_match(t, '\\s*[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)\\s*') "
             f"THEN regexp_replace(regexp_replace(t, '\\..*', ''), '^\\s*([+-]?)$', '\\10') END AS {name}) END")
