@@ -226,6 +226,6 @@ def test_one_large_write_is_many_parts(tmp_path: Path) -> None:
     made = sink(tmp_path, {"sink.rolling-policy.file-size": "1kb"})
     contract.written(made, [lines(*(f"line {n:06d}" for n in range(1000)))]).commit(1)
     sizes = [(tmp_path / name).stat().st_size for name in visible(tmp_path)]
-    assert len(sizes) > 10
+    assert len(sizes) > 5
     assert max(sizes) < 3 * 1024
     assert sum(sizes) == 1000 * len("line 000000\n")
