@@ -8,7 +8,7 @@ incremental: the sum of what it emits equals the relation over the sum of what c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -56,9 +56,34 @@ class Database(Protocol):
         """A state table with these columns, unless it is there already."""
         ...
 
+    def state(self, name: str, schema: pa.Schema, *, time: str | None = None, ttl_ms: int = 0) -> StateTable:
+        """The rows an operator remembers under `name`, found by `$key`: see `state.table.StateTable`."""
+        ...
+
     def columns(self, sql: str) -> pa.Schema:
         """The Arrow schema that a SELECT would give, without running it."""
         ...
+
+
+class StateTable(Protocol):
+    """What operators see of `state.table.StateTable`, whose contract is there."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def found_schema(self) -> pa.Schema: ...
+
+    def find(self, keys: Any) -> pa.Table: ...
+
+    def all(self) -> pa.Table: ...
+
+    def add(self, rows: pa.Table, *, now_ms: int = 0) -> None: ...
+
+    def remove(self, rows: Any) -> None: ...
+
+    def pop(self, before: int, *, through: bool = False) -> pa.Table: ...
+
+    def forget(self, now_ms: int) -> int: ...
 
 
 class BatchInput(Protocol):
@@ -126,6 +151,15 @@ class Operator(ABC):
         """Event time has passed `watermark_us` (MAX_WATERMARK at the end of all input)."""
         return None
 
+    def emitted(self, watermark_us: int) -> int:
+        """The watermark of the output when that of the inputs is `watermark_us`: an operator that may
+        still emit rows behind its input's watermark holds it back. It never falls."""
+        return watermark_us
+
+    def tick(self, now_us: int) -> Batch | None:
+        """Processing time is `now_us`; called once a turn, before its input, sources' consumers first."""
+        return None
+
     def statistics(self) -> Mapping[str, int]:
         """Counters by name: `state_rows`, `late_rows`, …"""
         return {}
@@ -163,11 +197,24 @@ class Node(ABC):
         for a node that has state or several inputs. Consumers inline it: see `fuse`."""
         return None
 
+    def narrowed(self, needed: Collection[str]) -> Node:
+        """This node without the visible columns that are not in `needed`, where it can do without them."""
+        return self
+
+    def unique_keys(self) -> frozenset[frozenset[str]]:
+        """Sets of visible columns that name at most one row of the result at any time: its upsert keys."""
+        return frozenset()
+
     def batch_schema(self) -> pa.Schema:
         """The Arrow schema of its batches: the visible columns, then the hidden ones."""
         return batch_schema(self.schema, self.hidden)
 
     def holds_state(self) -> bool:
+        return False
+
+    def grows(self) -> bool:
+        """Its state grows with the input for ever unless `table.exec.state.ttl` is set: no watermark
+        and no LIMIT bounds it."""
         return False
 
     def extra(self) -> Mapping[str, Any]:

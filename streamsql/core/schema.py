@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +47,11 @@ class Schema:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(c.name for c in self.columns)
+
+    def only(self, needed: Collection[str]) -> Schema:
+        """The columns in `needed`, in the order of the schema; the key where it is whole."""
+        key = self.primary_key if all(k in needed for k in self.primary_key) else ()
+        return Schema(tuple(c for c in self.columns if c.name in needed), key)
 
     def arrow(self) -> pa.Schema:
         return pa.schema([pa.field(c.name, c.type.arrow_type()) for c in self.columns])

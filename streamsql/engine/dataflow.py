@@ -18,7 +18,8 @@ from streamsql.errors import DataError
 class Vertex:
     """A node that runs; `operator` is None for a source, which the job reads itself.
 
-    inputs     the watermark of each port in µs; `watermark` is the least of them
+    inputs     the watermark of each port in µs
+    reached    the least of them; `watermark` is that of the output, which may be held back
     consumers  who takes the output, and on which port
     """
 
@@ -27,6 +28,7 @@ class Vertex:
     operator: Operator | None
     inputs: list[int]
     watermark: int = MIN_WATERMARK
+    reached: int = MIN_WATERMARK
     consumers: list[tuple[Vertex, int]] = field(default_factory=list)
 
 
@@ -98,11 +100,24 @@ class Dataflow:
             assert consumer.operator is not None
             consumer.operator.watermark(port, watermark_us)
             least = min(consumer.inputs)
-            if least > consumer.watermark:
+            if least > consumer.reached:
+                consumer.reached = least
                 out = consumer.operator.advance(least)
                 if out is not None and len(out):
                     self.push(consumer, out)
-                self.advance(consumer, least)
+                emitted = max(consumer.operator.emitted(least), consumer.watermark)
+                if emitted > consumer.watermark:
+                    self.advance(consumer, emitted)
+
+    def tick(self, now_us: int) -> bool:
+        """Processing time is `now_us`; True if an operator emitted something for it."""
+        worked = False
+        for vertex in self.vertices:
+            out = vertex.operator.tick(now_us) if vertex.operator is not None else None
+            if out is not None and len(out):
+                worked = True
+                self.push(vertex, out)
+        return worked
 
     def snapshot(self) -> dict[str, list[int]]:
         """The watermarks of every port, by vertex name; JSON-able."""
@@ -112,6 +127,7 @@ class Dataflow:
         for vertex in self.vertices:
             if vertex.name in snapshot:
                 vertex.watermark, *vertex.inputs = snapshot[vertex.name]
+                vertex.reached = min(vertex.inputs, default=vertex.watermark)
                 for port, watermark in enumerate(vertex.inputs):
                     if vertex.operator is not None:
                         vertex.operator.watermark(port, watermark)

@@ -238,7 +238,7 @@ class Job:
     def turn(self) -> bool:
         """Take what every input has, once. False when there was nothing."""
         self._set_clock()
-        worked = self._emit_pending()
+        worked = self._emit_pending() | self.dataflow.tick(self.clock.now_us())
         for given in self._inputs:
             reading = None if given.finished else given.reader.next()
             if reading is not None:

@@ -68,6 +68,9 @@ class GroupAggregate(Node):
             return f"SELECT {self.outputs(finals)} FROM (SELECT *, 0 AS {_SET} FROM {inputs[0]}){some}"
         return f"SELECT {self.outputs(finals)} FROM {self.expanded(inputs[0])} GROUP BY {group}"
 
+    def unique_keys(self) -> frozenset[frozenset[str]]:
+        return frozenset() if self.sets else frozenset([frozenset(name for name, _ in self.keys)])
+
     def operator(self, context: Context) -> Operator:
         return GroupAggregateStep(self, context)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from streamsql.core.batch import Batch
 from streamsql.core.node import Context, Explain, Node, Operator, fuse
@@ -28,6 +28,15 @@ class Project(Node):
         columns = [f"{sql} AS {quote(name)}" for name, sql in computed]
         columns += [quote(name) for name in hidden]
         return f"SELECT {', '.join(columns) or '1'} FROM {source}"
+
+    def narrowed(self, needed: Collection[str]) -> Project:
+        kept = tuple((name, sql) for name, sql in self.columns if name in needed)
+        return replace(self, columns=kept, schema=self.schema.only(needed))
+
+    def unique_keys(self) -> frozenset[frozenset[str]]:
+        names = {sql: name for name, sql in reversed(self.columns)}
+        keys = self.inputs[0].unique_keys()
+        return frozenset(frozenset(names[quote(c)] for c in key) for key in keys if all(quote(c) in names for c in key))
 
     def relation(self, inputs: Sequence[str]) -> str:
         return self._select(inputs[0], ())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import pyarrow as pa
@@ -67,6 +67,9 @@ class SessionAssign(Node):
     def passed(self) -> list[str]:
         """The columns that come from the input."""
         return [c for c in self.schema.names if c not in self.names]
+
+    def narrowed(self, needed: Collection[str]) -> SessionAssign:
+        return replace(self, schema=self.schema.only(needed))
 
     def relation(self, inputs: Sequence[str]) -> str:
         named = zip(self.key_names(), self.partition, strict=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from streamsql.core.node import Context, Explain, Node, Operator
 from streamsql.core.schema import quote, text_literal
@@ -35,6 +35,9 @@ class TableFunction(Node):
                    for n in self.schema.names]
         columns += [quote(n) for n in hidden]
         return f"SELECT {', '.join(columns) or '1'} FROM (SELECT *, unnest({rows}) AS {_ROW} FROM {relation})"
+
+    def narrowed(self, needed: Collection[str]) -> TableFunction:
+        return replace(self, schema=self.schema.only(needed))
 
     def relation(self, inputs: Sequence[str]) -> str:
         return self._select(inputs[0], ())

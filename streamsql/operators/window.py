@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields, replace
 
 from streamsql.core.node import Context, Explain, Node, Operator
 from streamsql.core.schema import Column, Schema, quote
@@ -35,6 +35,9 @@ class WindowAssign(Node):
         rows = self.window.assign(relation, self.time, zone=self.zone, local_zoned=self.local_zoned,
                                   names=self.names)
         return f"SELECT {', '.join(quote(c) for c in (*self.schema.names, *hidden))} FROM ({rows})"
+
+    def narrowed(self, needed: Collection[str]) -> WindowAssign:
+        return replace(self, schema=self.schema.only(needed))
 
     def relation(self, inputs: Sequence[str]) -> str:
         return self._select(inputs[0], ())

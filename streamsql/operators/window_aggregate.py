@@ -63,6 +63,13 @@ class WindowAggregate(Node):
                  "time": time_column(END, self.zone, self.local_zoned)}
         return [f"{texts[bound]} AS {quote(name)}" for name, bound in self.windows]
 
+    def unique_keys(self) -> frozenset[frozenset[str]]:
+        if self.sets:
+            return frozenset()
+        bounds = {bound: name for name, bound in self.windows}
+        ends = [bounds[b] for b in ("start", "end") if b in bounds]
+        return frozenset([frozenset([*(name for name, _ in self.keys), *ends])]) if len(ends) == 2 else frozenset()
+
     def operator(self, context: Context) -> Operator:
         return WindowAggregateStep(self, context)
 

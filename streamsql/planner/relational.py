@@ -6,7 +6,7 @@ over all input (`relation`), so a tree whose leaves are constants is composed an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from streamsql.core.batch import SEQ, WATERMARK
@@ -29,6 +29,13 @@ class TableLeaf(Node):
 
     def relation(self, inputs: Sequence[str]) -> str:
         return f"SELECT * FROM {quote(self.table.name + self.side)}"
+
+    def narrowed(self, needed: Collection[str]) -> TableLeaf:
+        return replace(self, schema=self.schema.only(needed))
+
+    def unique_keys(self) -> frozenset[frozenset[str]]:
+        key = frozenset(self.schema.primary_key)
+        return frozenset([key]) if key and not self.append_only else frozenset()
 
     def operator(self, context: Context) -> Operator:
         raise InternalError(f'table "{self.table.name}" was not turned into a scan')

@@ -16,11 +16,8 @@ from streamsql.core.schema import Column, Schema, quote
 from streamsql.errors import PlanError
 from streamsql.operators.project import Project
 from streamsql.operators.scan import Decoded, ErrorMode, Rowtime, Scan
-from streamsql.operators.session import SessionAssign
 from streamsql.operators.side import SideScan
-from streamsql.operators.table_function import TableFunction
 from streamsql.operators.union import Union
-from streamsql.operators.window import WindowAssign
 from streamsql.planner import modules
 from streamsql.planner.catalog import ERRORS, Table, TableColumn
 from streamsql.planner.options import FormatUse, TableOptions, table_options
@@ -60,33 +57,19 @@ def _pruned(node: Node, needed: set[str]) -> Node:
     """`node` with only the columns in `needed`, where it can do without the others."""
     if isinstance(node, Constant):
         return node
-    if isinstance(node, TableLeaf):
-        kept = tuple(c for c in node.schema if c.name in needed)
-        key = node.schema.primary_key if set(node.schema.primary_key) <= needed else ()
-        return replace(node, schema=Schema(kept, key))
     if isinstance(node, Union):
-        union = replace(node, inputs=tuple(_pruned(i, needed) for i in node.inputs), schema=_only(node.schema, needed))
+        union = replace(node, inputs=tuple(_pruned(i, needed) for i in node.inputs), schema=node.schema.only(needed))
         return replace(union, inputs=tuple(_ordered(i, union.schema) for i in union.inputs))
-    if isinstance(node, Project):
-        columns = tuple((name, sql) for name, sql in node.columns if name in needed)
-        node = replace(node, columns=columns, schema=_only(node.schema, needed))
-    if isinstance(node, WindowAssign | SessionAssign | TableFunction):
-        node = replace(node, schema=_only(node.schema, needed))
+    node = node.narrowed(needed)
     text = "\n".join(
         t for f in fields(node) if f.name not in ("inputs", "schema") for t in _texts(getattr(node, f.name))
     )
     passes = set() if isinstance(node, Project) else set(node.schema.names)
-    names = {f.name for f in fields(node)}
     inputs = []
     for i in node.inputs:
         wanted = {c for c in i.schema.names if quote(c) in text or c in passes or f"\n{c}\n" in f"\n{text}\n"}
         inputs.append(_pruned(i, wanted))
-    assert "inputs" in names
     return replace(node, inputs=tuple(inputs))
-
-
-def _only(schema: Schema, needed: set[str]) -> Schema:
-    return Schema(tuple(c for c in schema if c.name in needed))
 
 
 def _ordered(node: Node, schema: Schema) -> Node:

@@ -20,6 +20,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from streamsql.core.schema import quote
 from streamsql.errors import DataError, InternalError, StateError, StreamSQLError
+from streamsql.state.table import StateTable
 
 _OF_A_VALUE = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException)
 """What DuckDB raises when a value, and not the statement, is at fault."""
@@ -135,6 +136,8 @@ class Database:
 
     def __init__(self, path: Path | None = None, *, threads: int = 1, setup: tuple[str, ...] = ()) -> None:
         self._prepared = 0
+        self.durable = path is not None
+        self._tables: list[StateTable] = []
         self._statements: weakref.WeakSet[Statement] = weakref.WeakSet()
         try:
             self._connection = duckdb.connect(str(path) if path else ":memory:", config={"threads": threads})
@@ -206,10 +209,18 @@ class Database:
         for connection in self._both:
             connection.unregister(empty.name)
 
+    def state(self, name: str, schema: pa.Schema, *, time: str | None = None, ttl_ms: int = 0) -> StateTable:
+        """The table of rows that an operator remembers under `name`; what a run before left is in it."""
+        table = StateTable(self, name, schema, time=time, ttl_ms=ttl_ms)
+        self._tables.append(table)
+        return table
+
     def begin(self) -> None:
         self.execute("BEGIN")
 
     def commit(self) -> None:
+        for table in self._tables:
+            table.flush()
         self.execute("COMMIT")
 
     def rollback(self) -> None:
