@@ -24,17 +24,13 @@ def checks(folder: Path) -> Iterator[tuple[str, str, Check]]:
     """(area, name, check); a check raises when the answer differs."""
     for path in sorted(folder.rglob("*.json")):
         case = json.loads(path.read_text())
-        for whole in (False, True):
-            yield case["area"], f"{case['name']}{' (one batch)' if whole else ''}", _stream(case, whole)
+        for way in streams.ways(case):
+            yield case["area"], f"{case['name']} ({way})", functools.partial(streams.run, case, way)
     for path in sorted(folder.rglob("*.jsonl")):
         from tests.truth import vectors
         for line in path.read_text().splitlines():
             vector = json.loads(line)
             yield vector["group"], vector["id"], functools.partial(vectors.run, vector)
-
-
-def _stream(case: streams.Case, whole: bool) -> Check:
-    return lambda: streams.run(case, whole=whole)
 
 
 def main(folder: Path, only: str = "") -> int:

@@ -1,10 +1,19 @@
-"""Runs a streaming case of `tests/truth/streams` through the public API; STREAMS.md says what a case is."""
+"""Runs a streaming case of `tests/truth/streams` through the public API; STREAMS.md says what a case is.
+
+A case is run in several ways, each of which has to give the same answer: `rows`, one row a batch in
+the recorded order; `batch`, each table in one; `shuffle`, cut and interleaved otherwise by a seeded
+generator; `restart`, as `rows`, everything closed and taken up again from its state now and then.
+`oracle` compares what DuckDB answers over all input at once, late rows left out.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import random
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
@@ -12,20 +21,35 @@ import pyarrow as pa
 
 import streamsql
 from streamsql.core.types import DataType
+from streamsql.errors import Source
+from streamsql.planner.planner import Plan
+from streamsql.session import Query, Session
+from streamsql.sql import parse
+from streamsql.sql import statements as st
 
 Case = Mapping[str, Any]
+Portion = tuple[str, list[tuple[int, Any]]]
+
+WAYS = ("rows", "batch", "shuffle", "restart")
 
 
-def run(case: Case, *, whole: bool) -> None:
-    """Raises AssertionError when the answer differs. whole: tables in one batch, not row by row.
+def ways(case: Case) -> tuple[str, ...]:
+    """In which ways the case is run."""
+    if case["error"] is not None:
+        return ("rows", "batch")
+    return ("rows", "batch", "restart") if case["order_dependent"] else WAYS
+
+
+def run(case: Case, way: str) -> None:
+    """Raises AssertionError when the answer differs.
 
     A case whose answer depends on the order of its tables keeps that order, in batches as long as
     the order allows.
     """
     if case["error"] is not None:
-        _refused(case, whole)
+        _refused(case, way)
         return
-    outputs = _outputs(case, whole)
+    outputs = _outputs(case, way)
     expected = ({name: o["final"] for name, o in case["outputs"].items()} if case.get("inserts")
                 else {"": case["final"]})
     for name, rows in expected.items():
@@ -33,9 +57,9 @@ def run(case: Case, *, whole: bool) -> None:
         assert want == got, _difference(name, want, got)
 
 
-def _refused(case: Case, whole: bool) -> None:
+def _refused(case: Case, way: str) -> None:
     try:
-        _outputs(case, whole)
+        _outputs(case, way)
     except streamsql.InternalError as error:
         raise AssertionError(f"an internal error instead of a refusal: {error}") from error
     except streamsql.StreamSQLError as error:
@@ -45,27 +69,75 @@ def _refused(case: Case, whole: bool) -> None:
     raise AssertionError(f"accepted, but Flink says: {case['error']['message'][:120]}")
 
 
-def _outputs(case: Case, whole: bool) -> dict[str, list[list[Any]]]:
+def _outputs(case: Case, way: str) -> dict[str, list[list[Any]]]:
     """The rows left, by sink; '' is the query's own."""
-    with streamsql.Session({"streamsql.strict": "true", **case["settings"]}, threaded=False) as session:
+    with ExitStack() as stack:
+        state = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamsql-")) if way == "restart" else None
+        settings = {"streamsql.strict": "true", **case["settings"]}
+        session = stack.enter_context(streamsql.Session(settings, threaded=False, state=state))
         for statement in case["ddl"]:
             list(session.execute(_with_connector(statement, case)))
-        types = {name: [c.type for c in session.describe(name)] for name in (case.get("sinks") or {})}
-        text = ";\n".join(case["inserts"]) if case.get("inserts") else case["query"]
-        query = next(iter(r.query for r in session.execute(text) if r.query is not None))
-        query.turn()
-        for name, rows in _portions(case, whole):
+        job = stack.enter_context(_Job(session, case, state is not None))
+        for number, (name, rows) in enumerate(_portions(case, way)):
             session.memory(name).append(_table(session, name, rows), diff=[d for d, _ in rows])
-            while query.turn():
-                pass
+            job.drain()
+            if state is not None and number % 5 == 4:
+                job.restart()
         for name in case["inputs"]:
             session.memory(name).end()
-        while not query.finished:
-            query.turn()
-        if case.get("inserts"):
-            query.commit()
-            return {name: _applied(session.memory(name).take(), types[name]) for name in types}
-        return {"": _applied(query.taken(), [c.type for c in query.schema])}
+        job.drain()
+        while not job.query.finished:
+            job.query.turn()
+        return job.left()
+
+
+class _Job:
+    """The query or the INSERTs of a case, and all that they have given."""
+
+    def __init__(self, session: Session, case: Case, durable: bool) -> None:
+        self._session = session
+        self._durable = durable
+        self._text = ";\n".join(case["inserts"]) if case.get("inserts") else case["query"]
+        self._types = {name: [c.type for c in session.describe(name)] for name in (case.get("sinks") or {})}
+        self._taken: list[pa.Table] = []
+        self.query = self._started()
+
+    def _started(self) -> Query:
+        statements = parse(Source(self._text))
+        plan = self._plan(statements)
+        self._columns = [c.type for c in plan.schema]
+        query = self._session.query(plan, self._text, "case" if self._durable else "")
+        query.turn()
+        return query
+
+    def _plan(self, statements: Sequence[st.Statement]) -> Plan:
+        first = statements[0]
+        if isinstance(first, st.Select):
+            return self._session.planner.select(first)
+        return self._session.planner.inserts([s for s in statements if isinstance(s, st.Insert)])
+
+    def drain(self) -> None:
+        while self.query.turn():
+            pass
+
+    def restart(self) -> None:
+        """Commit, close, and take up again as a new process would."""
+        self.query.commit()
+        self._taken += self.query.taken()
+        self.query.close()
+        self.query = self._started()
+
+    def left(self) -> dict[str, list[list[Any]]]:
+        self.query.commit()
+        if self._types:
+            return {name: _applied(self._session.memory(name).take(), kinds) for name, kinds in self._types.items()}
+        return {"": _applied([*self._taken, *self.query.taken()], self._columns)}
+
+    def __enter__(self) -> _Job:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.query.close()
 
 
 def _with_connector(statement: str, case: Case) -> str:
@@ -80,21 +152,40 @@ def _with_connector(statement: str, case: Case) -> str:
     return f"{statement} WITH ('connector' = 'memory', 'changelog-mode' = '{mode}', 'error-handling.mode' = 'fail')"
 
 
-def _portions(case: Case, whole: bool) -> Iterator[tuple[str, list[tuple[int, Any]]]]:
+def _portions(case: Case, way: str) -> Iterator[Portion]:
     """(table, rows with +1 or -1) in the order in which they are handed over."""
     rows = {name: [_change(r, given["changelog"]) for r in given["rows"]] for name, given in case["inputs"].items()}
     order = case["order"] or [name for name in rows for _ in rows[name]]
-    if whole and not case["order_dependent"]:
+    if way == "batch" and not case["order_dependent"]:
         yield from ((name, found) for name, found in rows.items() if found)
-        return
+    elif way == "shuffle":
+        yield from _shuffled(case, rows)
+    else:
+        yield from _in_order(rows, order, one_by_one=way != "batch")
+
+
+def _in_order(rows: Mapping[str, list[tuple[int, Any]]], order: Sequence[str], *,
+              one_by_one: bool) -> Iterator[Portion]:
     at = dict.fromkeys(rows, 0)
     portion: list[tuple[int, Any]] = []
     for i, name in enumerate(order):
         portion.append(rows[name][at[name]])
         at[name] += 1
-        if not whole or i + 1 == len(order) or order[i + 1] != name:
+        if one_by_one or i + 1 == len(order) or order[i + 1] != name:
             yield name, portion
             portion = []
+
+
+def _shuffled(case: Case, rows: Mapping[str, list[tuple[int, Any]]]) -> Iterator[Portion]:
+    chance = random.Random(case["name"])
+    left = {name: list(found) for name, found in rows.items() if found}
+    while left:
+        name = chance.choice(list(left))
+        count = chance.randint(1, max(3, len(rows[name]) // 4))
+        yield name, left[name][:count]
+        left[name] = left[name][count:]
+        if not left[name]:
+            del left[name]
 
 
 def _change(row: Any, changelog: bool) -> tuple[int, Any]:
