@@ -21,6 +21,7 @@ from streamsql.operators.insert import Insert
 from streamsql.operators.scan import Scan
 from streamsql.operators.side import SideScan
 from streamsql.planner.relational import leaves
+from streamsql.session import Session
 from streamsql.state.database import Database
 from streamsql.testing import cells
 from streamsql.testing.execution import Execution
@@ -30,14 +31,66 @@ from streamsql.values.macros import SETUP, set_clock
 from streamsql.values.udfs import register
 
 
+class Oracle:
+    """Keeps the rows that the tables of a session's jobs have let in, and asks DuckDB about them.
+
+    saw: to be told of every batch of a table; what `Watch` calls.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._seen: dict[tuple[str, Scan], list[pa.Table]] = {}
+
+    def saw(self, job: str, scan: Scan, rows: pa.Table) -> None:
+        self._seen.setdefault((job, scan), []).append(rows)
+
+    def answer(self, job: str, root: Node) -> pa.Table:
+        """What `root` means over all that its tables let in, but for rows that were late."""
+        database = Database()
+        try:
+            register(database)
+            for statement in SETUP:
+                database.everywhere(statement)
+            set_clock(database.everywhere, self._session.clock.now_us())
+            names: dict[Node, str] = {}
+            for index, leaf in enumerate(dict.fromkeys(leaves(root))):
+                if isinstance(leaf, Scan):
+                    given = database.over(f"leaf{index}", leaf.schema.arrow())
+                    given.set(self._rows(job, leaf))
+                    names[leaf] = quote(given.name)
+                elif isinstance(leaf, SideScan):
+                    database.over(leaf.table + leaf.side, SIDE_SCHEMA.arrow()).set(
+                        self._session.sides.rows(leaf.table, leaf.side))
+            text = composed(root, names)
+            user_calls.load(database, self._session.planner.catalog.functions, text)
+            return database.query(text)
+        finally:
+            database.close()
+
+    def _rows(self, job: str, leaf: Scan) -> pa.Table:
+        """All rows that the table let in, changes applied, without those that were too late for all."""
+        late = self._session.sides.rows(leaf.name, "$late")
+        gone = {(p << SEQ_SHIFT) | o for p, o in zip(late["partition"].to_pylist(), late["offset"].to_pylist(),
+                                                    strict=True)}
+        shape = leaf.schema.arrow()
+        kept = []
+        for rows in self._seen.get((job, leaf), []):
+            keep = pa.array([seq not in gone for seq in rows[SEQ].to_pylist()], pa.bool_())
+            kept.append(rows.filter(keep))
+        if leaf.append_only:
+            return pa.concat_tables([rows.select(shape.names) for rows in kept]).cast(shape) if kept \
+                else shape.empty_table()
+        return applied([rows.select([*shape.names, DIFF]) for rows in kept], shape)
+
+
 class OracleExecution(Execution):
     """A run that keeps the rows of its tables and asks DuckDB at the end."""
 
     def prepare(self) -> None:
-        self._seen: dict[tuple[str, Scan], list[pa.Table]] = {}
+        self._oracle = Oracle(self.session)
 
     def on_scan(self, job: str, scan: Scan, rows: pa.Table) -> None:
-        self._seen.setdefault((job, scan), []).append(rows)
+        self._oracle.saw(job, scan, rows)
 
     def finish(self) -> None:
         super().finish()
@@ -49,8 +102,8 @@ class OracleExecution(Execution):
             for root in job.current.roots:
                 if not (isinstance(root, Insert) and root.table.encoded):
                     name = root.name if isinstance(root, Insert) else job.name
-                    expected.setdefault(name, Counter()).update(
-                        self._answer(str(number), root, self.jobs.outputs[name].shape))
+                    found = self._oracle.answer(str(number), root)
+                    expected.setdefault(name, Counter()).update(_shown(found, self.jobs.outputs[name].shape))
             for name, rows in expected.items():
                 self._check(name, rows)
 
@@ -63,44 +116,10 @@ class OracleExecution(Execution):
                       [f"{count} × {' | '.join(r)}" if count != 1 else " | ".join(r)
                        for r, count in sorted(actual.items())])
 
-    def _answer(self, number: str, root: Node, shape: Shape) -> list[tuple[str, ...]]:
-        database = Database()
-        try:
-            register(database)
-            for statement in SETUP:
-                database.everywhere(statement)
-            set_clock(database.everywhere, self.clock.now_us())
-            names: dict[Node, str] = {}
-            for index, leaf in enumerate(dict.fromkeys(leaves(root))):
-                if isinstance(leaf, Scan):
-                    given = database.over(f"leaf{index}", leaf.schema.arrow())
-                    given.set(self._rows(number, leaf))
-                    names[leaf] = quote(given.name)
-                elif isinstance(leaf, SideScan):
-                    database.over(leaf.table + leaf.side, SIDE_SCHEMA.arrow()).set(
-                        self.session.sides.rows(leaf.table, leaf.side))
-            text = composed(root, names)
-            user_calls.load(database, self.session.planner.catalog.functions, text)
-            found = database.query(text)
-            columns = [cells.shown_column(found[name], type_) for name, type_ in shape]
-            return list(zip(*columns, strict=True)) if columns else [()] * found.num_rows
-        finally:
-            database.close()
 
-    def _rows(self, number: str, leaf: Scan) -> pa.Table:
-        """All rows that the table let in, changes applied, without those that were too late for all."""
-        late = self.session.sides.rows(leaf.name, "$late")
-        gone = {(p << SEQ_SHIFT) | o for p, o in zip(late["partition"].to_pylist(), late["offset"].to_pylist(),
-                                                    strict=True)}
-        shape = leaf.schema.arrow()
-        kept = []
-        for rows in self._seen.get((number, leaf), []):
-            keep = pa.array([seq not in gone for seq in rows[SEQ].to_pylist()], pa.bool_())
-            kept.append(rows.filter(keep))
-        if leaf.append_only:
-            return pa.concat_tables([rows.select(shape.names) for rows in kept]).cast(shape) if kept \
-                else shape.empty_table()
-        return applied([rows.select([*shape.names, DIFF]) for rows in kept], shape)
+def _shown(found: pa.Table, shape: Shape) -> list[tuple[str, ...]]:
+    columns = [cells.shown_column(found[name], type_) for name, type_ in shape]
+    return list(zip(*columns, strict=True)) if columns else [()] * found.num_rows
 
 
 def composed(node: Node, names: Mapping[Node, str]) -> str:

@@ -76,6 +76,12 @@ class Watched(Operator):
         self._least = watermark_us
         return self._seen(self._operator.advance(watermark_us))
 
+    def emitted(self, watermark_us: int) -> int:
+        return self._operator.emitted(watermark_us)
+
+    def tick(self, now_us: int) -> Batch | None:
+        return self._seen(self._operator.tick(now_us))
+
     def statistics(self) -> Mapping[str, int]:
         return self._operator.statistics()
 
