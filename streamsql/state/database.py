@@ -209,9 +209,10 @@ class Database:
         for connection in self._both:
             connection.unregister(empty.name)
 
-    def state(self, name: str, schema: pa.Schema, *, time: str | None = None, ttl_ms: int = 0) -> StateTable:
+    def state(self, name: str, schema: pa.Schema, *, time: str | None = None, other: str | None = None,
+              ttl_ms: int = 0) -> StateTable:
         """The table of rows that an operator remembers under `name`; what a run before left is in it."""
-        table = StateTable(self, name, schema, time=time, ttl_ms=ttl_ms)
+        table = StateTable(self, name, schema, time=time, other=other, ttl_ms=ttl_ms)
         self._tables.append(table)
         return table
 

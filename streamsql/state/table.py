@@ -59,6 +59,7 @@ class _Segment:
 
     order        positions of the rows by key; `keys` in that order
     times        the time column sorted, `by_time` the positions; the first `popped` are gone
+    others       the second key sorted, `by_other` the positions
     """
 
     level: int
@@ -71,6 +72,8 @@ class _Segment:
     times: Int64s | None = None
     by_time: Int64s | None = None
     popped: int = 0
+    others: UInt64s | None = None
+    by_other: Int64s | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,16 +82,19 @@ class _Segment:
         rows = self.table.take(pa.array(positions))
         return rows.append_column(ROW, pa.array(self.ids[positions]))
 
-    def found(self, keys: UInt64s) -> Int64s:
-        """The positions, ascending, of the rows left whose key is among `keys` (sorted, distinct)."""
-        low = np.searchsorted(self.keys, keys)
-        hit = low < len(self.keys)
-        hit[hit] = self.keys[low[hit]] == keys[hit]
+    def found(self, keys: UInt64s, *, other: bool = False) -> Int64s:
+        """The positions, ascending, of the rows left whose (other) key is among `keys` (sorted, distinct)."""
+        known, order = (self.others, self.by_other) if other else (self.keys, self.order)
+        assert known is not None
+        assert order is not None
+        low = np.searchsorted(known, keys)
+        hit = low < len(known)
+        hit[hit] = known[low[hit]] == keys[hit]
         low = low[hit]
-        counts = np.searchsorted(self.keys, keys[hit], side="right") - low
+        counts = np.searchsorted(known, keys[hit], side="right") - low
         total = int(counts.sum())
         starts = np.repeat(low - np.cumsum(counts) + counts, counts)
-        positions: Int64s = self.order[starts + np.arange(total)]
+        positions: Int64s = order[starts + np.arange(total)]
         if self.dead:
             positions = positions[self.alive[positions]]
         positions.sort()
@@ -106,6 +112,7 @@ class StateTable:
     name    of its durable copy in the database, which is written by `flush`
     schema  of the rows, `$key` (UBIGINT) among them, without `$row`
     time    the BIGINT column that `pop` goes by; None for none
+    other   a second UBIGINT column to find rows by, as the hash of the whole row; None for none
     ttl_ms  rows added longer ago than this are gone after `forget`; 0 keeps them
 
     Only the engine's thread calls it. What is added or removed is seen at once. A step that may fail
@@ -113,12 +120,13 @@ class StateTable:
     """
 
     def __init__(self, storage: Storage, name: str, schema: pa.Schema, *, time: str | None = None,
-                 ttl_ms: int = 0) -> None:
+                 other: str | None = None, ttl_ms: int = 0) -> None:
         self.name = name
         self.schema = schema
         self.ttl_ms = ttl_ms
         self._storage = storage
         self._time = time
+        self._other = other
         self._segments: list[_Segment] = []
         self._next = 0
         self._rows = 0
@@ -139,15 +147,16 @@ class StateTable:
 
     # Reading
 
-    def find(self, keys: pa.Array | pa.ChunkedArray | UInt64s) -> pa.Table:
+    def find(self, keys: pa.Array | pa.ChunkedArray | UInt64s, *, other: bool = False) -> pa.Table:
         """The rows whose `$key` is among `keys`, in the order in which they were added.
 
         A superset of what is asked for where two keys have one hash: compare the keys themselves.
+        other  by the second key, so that one row of a hot key is found without the others
         """
         wanted = np.unique(np.asarray(keys).astype(np.uint64, copy=False))
         parts = []
         for segment in self._segments:
-            positions = segment.found(wanted)
+            positions = segment.found(wanted, other=other)
             if len(positions):
                 parts.append(segment.take(positions))
         return pa.concat_tables(parts) if parts else self._empty
@@ -243,6 +252,10 @@ class StateTable:
             times = table.column(self._time).to_numpy()
             made.by_time = np.argsort(times, kind="stable")
             made.times = times[made.by_time]
+        if self._other is not None:
+            others = table.column(self._other).to_numpy()
+            made.by_other = np.argsort(others, kind="stable")
+            made.others = others[made.by_other]
         return made
 
     def _merge(self) -> None:
