@@ -36,9 +36,9 @@ def words(start: int, numbers: Numbers) -> Numbers:
     return bits ^ (bits >> np.uint64(31))
 
 
-def below(start: int, numbers: Numbers, count: int) -> Moments:
-    """Whole numbers in [0, count)."""
-    return (words(start, numbers) % np.uint64(count)).astype(np.int64)
+def below(start: int, numbers: Numbers, count: int | Moments) -> Moments:
+    """Whole numbers in [0, count); the count may be another for each."""
+    return (words(start, numbers) % np.asarray(count).astype(np.uint64)).astype(np.int64)
 
 
 def fractions(start: int, numbers: Numbers) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
