@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from streamsql.core.batch import DIFF, SEQ, SEQ_SHIFT
+from streamsql.core.batch import DIFF, SEQ, SEQ_SHIFT, WATERMARK
 from streamsql.core.node import Node
 from streamsql.core.schema import quote
 from streamsql.core.system import SIDE_SCHEMA
@@ -43,6 +44,17 @@ class Oracle:
 
     def saw(self, job: str, scan: Scan, rows: pa.Table) -> None:
         self._seen.setdefault((job, scan), []).append(rows)
+
+    def disordered(self, job: str) -> bool:
+        """Some row came at or behind the watermark of its partition: it may be missing in part of its
+        windows, which DuckDB knows nothing of."""
+        for (name, leaf), batches in self._seen.items():
+            time = leaf.rowtime.column if leaf.rowtime else ""
+            for rows in batches if name == job and time in leaf.schema else ():
+                moment = rows[time].cast(pa.timestamp("us", rows[time].type.tz), safe=False).cast(pa.int64())
+                if pc.any(pc.less_equal(moment, rows[WATERMARK])).as_py():
+                    return True
+        return False
 
     def answer(self, job: str, root: Node) -> pa.Table:
         """What `root` means over all that its tables let in, but for rows that were late."""
