@@ -40,6 +40,7 @@ class Saved:
     scans       by scan: the snapshot of its watermarks and counters
     watermarks  by vertex: see `Dataflow.snapshot`
     sides       the side tables that are kept: table, side
+    now_us      processing time, which does not fall
     """
 
     epoch: int = 0
@@ -50,6 +51,7 @@ class Saved:
     watermarks: dict[str, list[int]] = field(default_factory=dict)
     finished: bool = False
     sides: list[list[str]] = field(default_factory=list)
+    now_us: int = 0
 
 
 class Checkpoint:

@@ -127,6 +127,7 @@ class Job:
         self._timed = load(self.database, repr(self.plan.roots))
         if self._prepare is not None:
             self._prepare(self.database)
+        self._now_us = 0
         self._set_clock()
         self._checkpoint = Checkpoint(self.database)
         self._saved = self._checkpoint.load(self.plan.fingerprint)
@@ -238,7 +239,7 @@ class Job:
     def turn(self) -> bool:
         """Take what every input has, once. False when there was nothing."""
         self._set_clock()
-        worked = self._emit_pending() | self.dataflow.tick(self.clock.now_us())
+        worked = self._emit_pending() | self.dataflow.tick(self._now_us)
         for given in self._inputs:
             reading = None if given.finished else given.reader.next()
             if reading is not None:
@@ -249,8 +250,10 @@ class Job:
         return worked
 
     def _set_clock(self) -> None:
+        """The time of what comes now. It never falls, over restarts too: no row comes after its window's close."""
+        self._now_us = max(self._now_us, self._saved.now_us, self.clock.now_us())
         if self._timed:
-            set_clock(self.database.everywhere, self.clock.now_us())
+            set_clock(self.database.everywhere, self._now_us)
 
     def _emit_pending(self) -> bool:
         pending, self._pending = self._pending, []
@@ -387,6 +390,7 @@ class Job:
             self.dataflow.snapshot(),
             self.finished,
             self._saved.sides,
+            self._now_us,
         )
         self._checkpoint.save(
             self._saved,

@@ -13,7 +13,7 @@ from streamsql.core.node import Context, Explain, Node, Operator, fuse
 from streamsql.core.schema import Column, Schema, quote
 from streamsql.errors import DataError
 from streamsql.operators.window import window_columns
-from streamsql.operators.window_aggregate import closed_until
+from streamsql.operators.window_aggregate import closed_until, passed
 from streamsql.windows.session import Session, resolved
 from streamsql.windows.window import (
     ALWAYS_US,
@@ -44,6 +44,7 @@ class SessionAssign(Node):
     partition  the columns of PARTITION BY
     zone       UTC for a TIMESTAMP rowtime, the session's for a TIMESTAMP_LTZ
     names      of the columns window_start, window_end, window_time
+    proctime   `time` is processing time: the clock closes sessions, no row is late
     """
 
     session: Session
@@ -52,6 +53,7 @@ class SessionAssign(Node):
     zone: str = "UTC"
     local_zoned: bool = False
     names: tuple[str, str, str] = (START, END, TIME)
+    proctime: bool = False
 
     def key_names(self) -> list[str]:
         return [f"$k{i}" for i in range(len(self.partition))]
@@ -75,13 +77,14 @@ class SessionAssign(Node):
         named = zip(self.key_names(), self.partition, strict=True)
         keys = "".join(f"{quote(column)} AS {quote(key)}, " for key, column in named)
         time = local_us(quote(self.time), self.zone)
-        until = f"{time} + {self.session.gap_us}"
+        apart = 1 if self.proctime else 0  # by the clock a session is over when its gap is, not after it
+        until = f"{time} + {self.session.gap_us - apart}"
         rows = (f"(SELECT *, {keys}{time} AS {quote(_TIME)}, {until} AS {quote(_UNTIL)} "
                 f"FROM {inputs[0]} WHERE {quote(self.time)} IS NOT NULL)")
         islands = self.session.islands(rows, self.key_names(), _TIME, _UNTIL)
         by = ", ".join(quote(k) for k in (*self.key_names(), "$island"))
         bounded = (f"SELECT *, min({quote(_TIME)}) OVER (PARTITION BY {by}) AS {quote(_FROM)}, "
-                   f"max({quote(_UNTIL)}) OVER (PARTITION BY {by}) AS {quote(_TO)} FROM ({islands})")
+                   f"max({quote(_UNTIL)}) OVER (PARTITION BY {by}) + {apart} AS {quote(_TO)} FROM ({islands})")
         columns = ", ".join(quote(c) for c in self.schema.names)
         return f"SELECT {columns} FROM (SELECT *{self.bounds()} FROM ({bounded}))"
 
@@ -95,7 +98,7 @@ class SessionAssign(Node):
         by = (("partition by", ", ".join(self.partition)),) if self.partition else ()
         zone = () if is_utc(self.zone) else (("zone", self.zone),)
         return Explain("Session", (("function", f"SESSION(gap {shown(self.session.gap_us)})"),
-                                   ("rowtime", self.time), *by, *zone,
+                                   ("proctime" if self.proctime else "rowtime", self.time), *by, *zone,
                                    ("emits", "the rows of a session, when it closes")))
 
 
@@ -107,13 +110,14 @@ def session_assign(source: Node, session: Session, time: str, partition: Sequenc
     plain = (Column(c.name, c.type, c.time if c.time == "proctime" else "") for c in source.schema)
     schema = Schema((*plain, *window_columns(column, names)))
     return SessionAssign((source,), schema, source.append_only, source.hidden, session, time,
-                         tuple(partition), zone if local_zoned else "UTC", local_zoned, names)
+                         tuple(partition), zone if local_zoned else "UTC", local_zoned, names,
+                         column.time == "proctime")
 
 
 class SessionStep(Operator):
     """Keep rows until their session closes; then emit them with its bounds.
 
-        Δout = the rows of the sessions that the watermark has just closed
+        Δout = the rows of the sessions that the watermark, or the clock, has just closed
 
     Input:   partition columns, rowtime, whatever else is read, hidden columns; any changelog mode (a
              row taken back makes a session as long as one that came, as in Flink)
@@ -163,7 +167,8 @@ class SessionStep(Operator):
         node = self._node
         columns = [f"{quote(c)} AS {quote(k)}" for k, c in zip(node.key_names(), node.partition, strict=True)]
         columns.append(f"{local_us(quote(node.time), node.zone)} AS {quote(_TIME)}")
-        watermark = quote(WATERMARK) if WATERMARK in self._hidden else f"CAST({MIN_WATERMARK} AS BIGINT)"
+        judged = WATERMARK in self._hidden and not node.proctime
+        watermark = quote(WATERMARK) if judged else f"CAST({MIN_WATERMARK} AS BIGINT)"
         columns.append(f"{closed_until_us(watermark, node.zone)} AS {quote(_UNTIL)}")
         columns += [quote(c) for c in (*node.passed(), *self._hidden)]
         return f"SELECT {', '.join(columns)} FROM ({rows})"
@@ -203,11 +208,19 @@ class SessionStep(Operator):
         return None
 
     def advance(self, watermark_us: int) -> Batch | None:
+        return None if self._node.proctime and watermark_us < MAX_WATERMARK else self._close(watermark_us)
+
+    def tick(self, now_us: int) -> Batch | None:
+        return self._close(passed(now_us)) if self._node.proctime else None
+
+    def _close(self, watermark_us: int) -> Batch | None:
+        if not self._rows:
+            return None
         until_us = (ALWAYS_US if watermark_us == MAX_WATERMARK
                     else closed_until(self._database, watermark_us, self._node.zone))
         ended = (f"({quote(_TO)} <= {until_us} OR "
                  f"{quote(_SUSPECT)} AND {quote(_FROM)} + {self._node.session.gap_us} <= {until_us})")
-        if not self._rows or not self._value(f"SELECT count(*) FROM {self._spans_table} WHERE {ended}"):
+        if not self._value(f"SELECT count(*) FROM {self._spans_table} WHERE {ended}"):
             return None
         self._gather(ended, until_us)
         fates, late = self._resolve(watermark_us, until_us)

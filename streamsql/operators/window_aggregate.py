@@ -17,7 +17,7 @@ from streamsql.core.types import BIGINT, DataType, timestamp
 from streamsql.errors import DataError
 from streamsql.operators._window_frames import END, START, Frame, frame_of
 from streamsql.operators._window_state import Groups, Kept, State, kept_columns, key
-from streamsql.windows.window import ALWAYS_US, closed_until_us, closing_us, is_utc, time_column
+from streamsql.windows.window import ALWAYS_US, MILLISECOND_US, closed_until_us, closing_us, is_utc, time_column
 
 Bound = Literal["start", "end", "time"]
 
@@ -33,6 +33,7 @@ class WindowAggregate(Node):
     sets        grouping sets as indexes of `keys`; empty for one set of all keys
     groupings   GROUPING(k, …) columns: name and the indexes of the keys
     zone        UTC for a TIMESTAMP rowtime, the session's for TIMESTAMP_LTZ (`local_zoned`)
+    proctime    the windows are of processing time: the clock closes them, and no row is late
     The schema is keys, windows, groupings, aggregates. HAVING is a Project above.
     """
 
@@ -45,6 +46,7 @@ class WindowAggregate(Node):
     groupings: tuple[tuple[str, tuple[int, ...]], ...] = ()
     zone: str = "UTC"
     local_zoned: bool = False
+    proctime: bool = False
 
     def relation(self, inputs: Sequence[str]) -> str:
         keys = [f"{sql} AS {key(i)}" for i, (_, sql) in enumerate(self.keys)]
@@ -96,7 +98,8 @@ class WindowAggregate(Node):
             sets = ("(" + ", ".join(self.keys[i][0] for i in s) + ")" for s in self.sets)
             details.append(("grouping sets", ", ".join(sets)))
         details += [(name, call.text()) for name, call in self.aggregates]
-        details += [("emits", "once, when the window closes"),
+        closes = "once, when the clock closes the window" if self.proctime else "once, when the window closes"
+        details += [("emits", closes),
                     ("keeps", "partial aggregates" if self.kept(self.frame()).partial() else "the rows")]
         return Explain("WindowAggregate", tuple(details))
 
@@ -104,7 +107,7 @@ class WindowAggregate(Node):
 def window_aggregate(
     source: Node, keys: Sequence[tuple[Column, str]], aggregates: Sequence[tuple[str, Aggregate]], *,
     start: str, end: str, windows: Sequence[tuple[str, Bound]], zone: str, local_zoned: bool,
-    sets: Sequence[Sequence[int]] = (), groupings: Sequence[tuple[str, Sequence[int]]] = (),
+    sets: Sequence[Sequence[int]] = (), groupings: Sequence[tuple[str, Sequence[int]]] = (), proctime: bool = False,
 ) -> WindowAggregate:
     """The node of a GROUP BY over `source`, whose columns `start` and `end` are a window's.
 
@@ -114,26 +117,26 @@ def window_aggregate(
     missing = {i for i in range(len(keys)) for s in sets if i not in s}
     columns = [Column(c.name, c.type.as_nullable() if i in missing else c.type)
                for i, (c, _) in enumerate(keys)]
-    columns += [_bound_column(name, bound, local_zoned) for name, bound in windows]
+    columns += [_bound_column(name, bound, local_zoned, proctime) for name, bound in windows]
     columns += [Column(name, BIGINT.not_null()) for name, _ in groupings]
     columns += [Column(name, call.type) for name, call in aggregates]
     return WindowAggregate(
         (source,), Schema(tuple(columns)), True, (WATERMARK, SEQ), tuple((c.name, sql) for c, sql in keys),
         tuple(aggregates), start, end, tuple(windows), tuple(tuple(s) for s in sets),
-        tuple((name, tuple(of)) for name, of in groupings), zone if local_zoned else "UTC", local_zoned)
+        tuple((name, tuple(of)) for name, of in groupings), zone if local_zoned else "UTC", local_zoned, proctime)
 
 
-def _bound_column(name: str, bound: Bound, local_zoned: bool) -> Column:
-    rowtime: TimeAttribute = "rowtime" if bound == "time" else ""
+def _bound_column(name: str, bound: Bound, local_zoned: bool, proctime: bool) -> Column:
+    time: TimeAttribute = "" if bound != "time" else "proctime" if proctime else "rowtime"
     if bound == "time" and local_zoned:
-        return Column(name, DataType("TIMESTAMP_LTZ", False, 3), rowtime)
-    return Column(name, timestamp(3).not_null(), rowtime)
+        return Column(name, DataType("TIMESTAMP_LTZ", False, 3), time)
+    return Column(name, timestamp(3).not_null(), time)
 
 
 class WindowAggregateStep(Operator):
     """Keep partial aggregates of open windows, and emit a window's groups when it closes.
 
-        Δout = agg(I restricted to the windows that the watermark has just closed)
+        Δout = agg(I restricted to the windows that the watermark, or the clock, has just closed)
 
     Input:   keys, arguments, window bounds or rowtime, hidden columns; any changelog mode
     Output:  keys, window columns, results; append-only; ordered by window end, then keys.
@@ -153,7 +156,7 @@ class WindowAggregateStep(Operator):
         self._side = context.side
         self._database = database
         self._frame = node.frame()
-        self._judges, self._named = WATERMARK in hidden, SEQ in hidden
+        self._judges, self._named = WATERMARK in hidden and not node.proctime, SEQ in hidden
         self._kept = node.kept(self._frame)
         self._input = database.over(f"{context.name}$in", self._frame.fused.source.batch_schema())
         relation = quote(self._input.name)
@@ -179,8 +182,16 @@ class WindowAggregateStep(Operator):
         return None
 
     def advance(self, watermark_us: int) -> Batch | None:
+        return None if self._node.proctime and watermark_us < MAX_WATERMARK else self._close(watermark_us)
+
+    def tick(self, now_us: int) -> Batch | None:
+        return self._close(passed(now_us)) if self._node.proctime else None
+
+    def _close(self, watermark_us: int) -> Batch | None:
+        if not self._state.rows:
+            return None
         closing = self._frame.closing(self._closed_until(watermark_us), self._state.emitted_us)
-        if closing is None or not self._state.rows:
+        if closing is None:
             return None
         rows = self._database.query(self._emission(self._state.closed(closing)))
         self._state.forget(closing)
@@ -205,6 +216,14 @@ class WindowAggregateStep(Operator):
 
     def statistics(self) -> Mapping[str, int]:
         return {"state_rows": self._state.rows, "late_rows": self._late_rows}
+
+
+def passed(now_us: int) -> int:
+    """Processing time as a watermark: windows that end by `now_us` are closed, and rows of now are in none of them.
+
+    Flink's timer fires a millisecond earlier, and a row of that millisecond may come on either side of it.
+    """
+    return now_us - MILLISECOND_US
 
 
 def closed_until(database: Database, watermark_us: int, zone: str) -> int:

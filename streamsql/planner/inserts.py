@@ -14,8 +14,9 @@ from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.operators.insert import Encoded, Insert, NotNull
 from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Table, TableColumn
+from streamsql.planner.emission import emitting
 from streamsql.planner.options import FormatUse, TableOptions, table_options
-from streamsql.planner.query import QueryPlanner, refuse_emission, require_final
+from streamsql.planner.query import QueryPlanner
 from streamsql.planner.scans import Extra, finished, given_options, sink_spec
 from streamsql.planner.scope import Field
 from streamsql.sql import span_of
@@ -32,7 +33,6 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
     table = catalog.find(statement.table)
     if not isinstance(table, Table):
         raise BindError(f'"{table.name}" is a view', statement.table.span, hint="INSERT INTO takes a table.")
-    refuse_emission(statement.emit, statement.span)
     if statement.options:
         table = replace(table, options={**table.options, **{o.key: o.value for o in statement.options}})
     targets = _targets(statement, table)
@@ -57,8 +57,7 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
                 )
             value = Typed(f"CAST(NULL AS {column.type.duck_type()})", column.type)
         columns.append((column.name, value.sql))
-    node = finished(relation.node, extra)
-    require_final(statement.emit, node, statement.span)
+    node = finished(emitting(relation.node, statement.emit, statement.every_ms, statement.span), extra)
     return _insert(statement, table, node, tuple(columns), settings, extra)
 
 

@@ -9,9 +9,10 @@ from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema
 from streamsql.errors import BindError, PlanError, SQLError
 from streamsql.planner.catalog import Catalog, Table, View, require_database
+from streamsql.planner.emission import emitting
 from streamsql.planner.explain import explained
 from streamsql.planner.inserts import plan_insert
-from streamsql.planner.query import QueryPlanner, refuse_emission, require_final
+from streamsql.planner.query import QueryPlanner
 from streamsql.planner.scans import Extra, finished
 from streamsql.planner.tables import define_table
 from streamsql.planner.user_functions import defined, require_own
@@ -150,10 +151,9 @@ class Planner:
     def select(self, statement: Select) -> Plan:
         """A query whose rows are wanted."""
         try:
-            refuse_emission(statement.emit, statement.span)
             relation = QueryPlanner(self.catalog, self.settings, statement.source).plan(statement.query)
-            node = finished(relation.node, self.extra)
-            require_final(statement.emit, node, statement.span)
+            node = emitting(relation.node, statement.emit, statement.every_ms, statement.span)
+            node = finished(node, self.extra)
         except SQLError as error:
             raise error.located(statement.source) from error.__cause__
         return Plan((node,), explained((node,)), node.schema, node.append_only)

@@ -14,7 +14,7 @@ from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema, TimeAttribute, quote
 from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
-from streamsql.errors import BindError, PlanError, Source, Span, SQLError, SQLTypeError
+from streamsql.errors import BindError, PlanError, Source, SQLError, SQLTypeError
 from streamsql.operators.project import Project
 from streamsql.operators.union import Union
 from streamsql.planner import user_functions
@@ -279,26 +279,6 @@ class QueryPlanner:
         if value.type.as_nullable() == kind.as_nullable():
             return replace(value, type=kind, time=keep)
         return replace(cast(value, kind, implicit=True, zone=session_zone(self.settings)), type=kind)
-
-
-def refuse_emission(emit: str, span: Span) -> None:
-    """EMIT FINAL says what a window aggregate does anyway; the other policies are refused."""
-    if emit in ("changes", "every"):
-        raise PlanError(
-            f"EMIT {emit.upper()} is not built",
-            span,
-            hint="A window aggregate emits once, when its window closes: EMIT FINAL.",
-        )
-
-
-def require_final(emit: str, node: Node, span: Span) -> None:
-    """EMIT FINAL promises that a row never changes."""
-    if emit == "final" and not node.append_only:
-        raise PlanError(
-            "EMIT FINAL needs a window: this query changes rows that it has given",
-            span,
-            hint="GROUP BY window_start, window_end of a window function, or leave EMIT FINAL out.",
-        )
 
 
 def filtered(source: Relation, condition: Typed) -> Relation:

@@ -34,6 +34,7 @@ class Window:
     start, end, time   columns of the node; time is '' where it was not kept
     local              the rowtime is TIMESTAMP_LTZ: start and end are local time, they close by zone
     function           TUMBLE, HOP, CUMULATE or SESSION
+    proctime           it is a window of processing time: the clock closes it
     lengths            raises where an aggregation does not take the lengths, at their place
     aggregated         the rows are results of closed windows already
     """
@@ -45,6 +46,7 @@ class Window:
     function: str = "TUMBLE"
     aggregated: bool = False
     rowtime: bool = True
+    proctime: bool = False
     lengths: Callable[[], None] | None = field(default=None, compare=False)
 
 

@@ -17,7 +17,7 @@ from streamsql.planner import overs, user_functions
 from streamsql.planner.catalog import Catalog
 from streamsql.planner.relational import compose, constant
 from streamsql.planner.scope import Field, Relation, Scope
-from streamsql.sql import exp, span_of
+from streamsql.sql import PROCTIME_MEANT, exp, span_of
 from streamsql.values.binder import Binder, cast, common_type
 
 
@@ -196,6 +196,8 @@ class AggregateScope(SelectScope):
 
     def column(self, tree: exp.Expr) -> Typed:
         key = self._key(tree)
+        if key is not None and tree.meta.get(PROCTIME_MEANT) and key.time != "proctime":
+            return replace(self.binder.bind(exp.Anonymous(this="PROCTIME", expressions=[])), time="proctime")
         if key is not None:
             return key
         value = self.source.column(tree)

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, cast
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, quote
 from streamsql.core.typed import Typed
-from streamsql.errors import BindError, PlanError, SQLTypeError
+from streamsql.errors import BindError, PlanError, Span, SQLTypeError
 from streamsql.operators import window_aggregate as operators
-from streamsql.operators.session import session_assign
-from streamsql.operators.window import window_assign
+from streamsql.operators.project import Project
+from streamsql.operators.session import SessionAssign, session_assign
+from streamsql.operators.union import Union
+from streamsql.operators.window import WindowAssign, window_assign
 from streamsql.operators.window_aggregate import Bound
 from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Scope, Window
 from streamsql.planner.selects import AggregateScope, SelectScope
-from streamsql.sql import GROUP_WINDOW, WindowTable, exp, interval_type, interval_value, span_of
+from streamsql.sql import GROUP_WINDOW, ROWTIME_USED, WindowTable, exp, interval_type, interval_value, span_of
 from streamsql.windows.session import Session
 from streamsql.windows.window import END, START, TIME, ArgumentError, microseconds
 from streamsql.windows.window import Window as Bounds
@@ -49,13 +51,10 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
             hint=f"Declare WATERMARK FOR {field.name} AS {field.name} - INTERVAL '5' SECOND in its table; "
             "a computed or aggregated timestamp is no time attribute.",
         )
-    if field.time == "proctime":
-        raise PlanError(
-            "a window over processing time is not built",
-            span_of(tree.args["time"]),
-            hint="Use an event-time column with a WATERMARK.",
-        )
     bounds = window_bounds(tree, function)
+    if field.time == "proctime":
+        _refuse_rowtime(tree, function)
+        relation = _current(relation, field, scope)
     names = tuple(_free(relation, name) for name in (START, END, TIME))
     node = _assign(sources, tree, relation, scope, bounds, field, (names[0], names[1], names[2]))
     fields = [
@@ -67,8 +66,50 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
     ]
     local = field.type.root == "TIMESTAMP_LTZ"
     lengths = None if tree.meta.get(GROUP_WINDOW) or isinstance(bounds, Session) else partial(_check, tree, bounds)
-    window = Window(names[0], names[1], names[2], local, function, rowtime=bool(field.time), lengths=lengths)
+    window = Window(names[0], names[1], names[2], local, function, rowtime=field.time == "rowtime",
+                    proctime=field.time == "proctime", lengths=lengths)
     return Relation(node, tuple(fields), window)
+
+
+def _refuse_rowtime(tree: WindowTable, function: str) -> None:
+    span = tree.meta.get(ROWTIME_USED)
+    if span is not None:
+        raise PlanError(f"{function}_ROWTIME needs a window of event time, this one is of processing time", span,
+                        hint=f"Write {function}_PROCTIME or {function}_END.")
+
+
+def _current(relation: Relation, field: Field, scope: SelectScope) -> Relation:
+    """`relation` with its processing time as it is when a row arrives at the window.
+
+    That is the time which the row carries, unless a step between may have held the row back: then its
+    window could be closed already.
+    """
+    if _at_once(relation.node):
+        return relation
+    now = scope.binder.bind(exp.Anonymous(this="PROCTIME", expressions=[])).sql
+    node = relation.node
+    columns = tuple((c, now if c == field.column else quote(c)) for c in node.schema.names)
+    return replace(relation, node=Project((node,), node.schema, node.append_only, node.hidden, columns))
+
+
+def _at_once(node: Node) -> bool:
+    """Rows pass from the tables to here at once; windows of processing time give theirs when the clock does."""
+    windows = isinstance(node, operators.WindowAggregate | SessionAssign) and node.proctime
+    known = not node.inputs or windows or isinstance(node, Union) or node.stateless("r") is not None
+    return known and all(_at_once(i) for i in node.inputs)
+
+
+def require_aggregated(node: Node, span: Span, above: Node | None = None) -> None:
+    """Raises PlanError for a window of processing time whose rows are not aggregated by it, as Flink does."""
+    assign = isinstance(node, WindowAssign | SessionAssign) and node.proctime
+    if assign and not (isinstance(above, operators.WindowAggregate) and above.proctime):
+        raise PlanError(
+            "a window function over processing time needs an aggregation by its window",
+            span,
+            hint="GROUP BY window_start, window_end; or use an event-time column with a WATERMARK.",
+        )
+    for i in node.inputs:
+        require_aggregated(i, span, above if isinstance(node, Project) and above is not None else node)
 
 
 def _time_column(tree: exp.Expr, relation: Relation, scope: SelectScope) -> Typed:
@@ -181,6 +222,7 @@ def window_aggregate(source: Relation, window: Window, scope: AggregateScope, se
         local_zoned=window.local,
         sets=[tuple(plain.index(i) for i in s if i in plain) for s in sets],
         groupings=[(name, tuple(plain.index(i) for i in of if i in plain)) for name, of in scope.groupings.items()],
+        proctime=window.proctime,
     )
     fields = tuple(Field(c.name, c.name, c.type, c.time) for c in node.schema)
     named = {bound: name for name, bound in bounds}

@@ -20,6 +20,12 @@ from streamsql.sql.tree import GROUP_WINDOW, WindowTable
 if TYPE_CHECKING:
     from streamsql.sql.queries import QueryRules
 
+ROWTIME_USED = "rowtime_used"
+"""In `meta` of a WindowTable of GROUP BY: where `HOP_ROWTIME(…)` or its like was written."""
+PROCTIME_MEANT = "proctime_meant"
+"""In `meta` of a column `window_time` that was written as `HOP_PROCTIME(…)`: of a window of event time it is
+PROCTIME()."""
+
 _GROUP_WINDOWS = {"TUMBLE": ("size",), "HOP": ("slide", "size"), "SESSION": ("gap",)}
 _COLUMNS = {"START": "window_start", "END": "window_end", "ROWTIME": "window_time", "PROCTIME": "window_time"}
 _KAFKA = {"TUMBLING": "TUMBLE", "HOPPING": "HOP", "SESSION": "SESSION"}
@@ -51,8 +57,10 @@ def group_window(rules: QueryRules, select: exp.Select) -> exp.Select:
         offset=intervals[-1] if len(intervals) > len(_GROUP_WINDOWS[name]) else None,
     )
     made.meta[GROUP_WINDOW] = True
+    if "ROWTIME" in used:
+        made.meta[ROWTIME_USED] = used["ROWTIME"]
     _put_window(rules, select, made, span)
-    wanted = ["window_start", "window_end", *(["window_time"] if "window_time" in used else [])]
+    wanted = ["window_start", "window_end", *(["window_time"] if used.keys() & {"ROWTIME", "PROCTIME"} else [])]
     at = next(i for i, k in enumerate(group.expressions) if k is call)
     group.set("expressions", [*keys[:at], *(_column(c, span) for c in wanted), *keys[at:]])
     return select
@@ -81,9 +89,9 @@ def _window_arguments(rules: QueryRules, call: exp.Expression) -> tuple[exp.Expr
     return bare, [i.copy() for i in intervals]
 
 
-def _replace_columns(rules: QueryRules, select: exp.Select, call: exp.Expression) -> set[str]:
-    """TUMBLE_START(…) and its like become columns of the window; returns which were used."""
-    used: set[str] = set()
+def _replace_columns(rules: QueryRules, select: exp.Select, call: exp.Expression) -> dict[str, Span]:
+    """TUMBLE_START(…) and its like become columns of the window; returns which were used, and where."""
+    used: dict[str, Span] = {}
     for node in _scope(select):
         column = _window_column(node, call.name)
         if column is None:
@@ -94,8 +102,10 @@ def _replace_columns(rules: QueryRules, select: exp.Select, call: exp.Expression
                 _span(node),
                 hint=f"write {node.name}({', '.join(rules.text(_span(a)) for a in call.expressions)})",
             )
-        used.add(column)
+        used.setdefault(node.name.rpartition("_")[2], _span(node))
         replacement: exp.Expression = _column(column, _span(node))
+        if node.name.endswith("_PROCTIME"):
+            replacement.meta[PROCTIME_MEANT] = True
         if isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
             name = f"EXPR${[id(e) for e in select.expressions].index(id(node))}"
             replacement = place_all(
