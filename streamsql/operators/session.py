@@ -16,7 +16,6 @@ from streamsql.operators.window import window_columns
 from streamsql.operators.window_aggregate import closed_until, passed
 from streamsql.windows.session import Session, resolved
 from streamsql.windows.window import (
-    ALWAYS_US,
     END,
     START,
     TIME,
@@ -216,8 +215,7 @@ class SessionStep(Operator):
     def _close(self, watermark_us: int) -> Batch | None:
         if not self._rows:
             return None
-        until_us = (ALWAYS_US if watermark_us == MAX_WATERMARK
-                    else closed_until(self._database, watermark_us, self._node.zone))
+        until_us = closed_until(self._database, watermark_us, self._node.zone)
         ended = (f"({quote(_TO)} <= {until_us} OR "
                  f"{quote(_SUSPECT)} AND {quote(_FROM)} + {self._node.session.gap_us} <= {until_us})")
         if not self._value(f"SELECT count(*) FROM {self._spans_table} WHERE {ended}"):

@@ -190,17 +190,13 @@ class WindowAggregateStep(Operator):
     def _close(self, watermark_us: int) -> Batch | None:
         if not self._state.rows:
             return None
-        closing = self._frame.closing(self._closed_until(watermark_us), self._state.emitted_us)
+        until_us = closed_until(self._database, watermark_us, self._node.zone)
+        closing = self._frame.closing(until_us, self._state.emitted_us)
         if closing is None:
             return None
         rows = self._database.query(self._emission(self._state.closed(closing)))
         self._state.forget(closing)
         return Batch(numbered(rows), may_be_late=False) if rows.num_rows else None
-
-    def _closed_until(self, watermark_us: int) -> int:
-        if watermark_us == MAX_WATERMARK:
-            return ALWAYS_US
-        return closed_until(self._database, watermark_us, self._node.zone)
 
     def _emission(self, groups: str) -> str:
         """The output over the closed groups."""
@@ -227,7 +223,9 @@ def passed(now_us: int) -> int:
 
 
 def closed_until(database: Database, watermark_us: int, zone: str) -> int:
-    """The latest window end in local µs that is closed at a watermark."""
+    """The latest window end in local µs that is closed at a watermark; ALWAYS_US at the end of all input."""
+    if watermark_us == MAX_WATERMARK:
+        return ALWAYS_US
     if is_utc(zone):
         return watermark_us + 1000
     found = database.query(f"SELECT {closed_until_us(f'({watermark_us})', zone)}")
