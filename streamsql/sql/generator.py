@@ -12,7 +12,7 @@ from sqlglot import exp, generator
 
 from streamsql.sql.functions import NILADIC
 from streamsql.sql.keywords import RESERVED
-from streamsql.sql.tree import MatchTable, StatementTree, WindowTable
+from streamsql.sql.tree import MatchTable, Pattern, Quantified, StatementTree, WindowTable
 
 _GROUPINGS: dict[type[exp.Expr], str] = {
     exp.GroupingSets: "GROUPING SETS",
@@ -29,6 +29,8 @@ class FlinkGenerator(generator.Generator):
         **generator.Generator.TRANSFORMS,
         WindowTable: lambda self, e: self.windowtable_sql(e),
         MatchTable: lambda self, e: self.matchtable_sql(e),
+        Pattern: lambda self, e: self.pattern_sql(e),
+        Quantified: lambda self, e: self.quantified_sql(e),
         StatementTree: lambda self, e: self.statementtree_sql(e),
     }
     SUPPORTS_BETWEEN_FLAGS = True
@@ -193,13 +195,37 @@ class FlinkGenerator(generator.Generator):
             if value:
                 items = value if isinstance(value, list) else [value]
                 parts.append(f"{words} {', '.join(self.sql(v) for v in items)}".strip())
-        parts += [str(expression.args[k]) for k in ("rows", "after") if expression.args.get(k)]
-        parts.append(f"PATTERN ({expression.args['pattern']})")
+        if expression.args.get("rows"):
+            parts.append(expression.args["rows"].name)
+        if expression.args.get("after"):
+            target = expression.args.get("target")
+            parts.append(f"AFTER MATCH SKIP {expression.args['after'].name}{f' {self.sql(target)}' if target else ''}")
+        parts.append(f"PATTERN ({self.sql(expression, 'pattern')})")
         if expression.args.get("within"):
             parts.append(f"WITHIN {self.sql(expression, 'within')}")
         define = [f"{name_sql(d.alias)} AS {self.sql(d, 'this')}" for d in expression.args["define"]]
         parts.append(f"DEFINE {', '.join(define)}")
         return f"{self.sql(expression, 'this')} MATCH_RECOGNIZE ({' '.join(parts)}){self._as(expression)}"
+
+    def pattern_sql(self, expression: Pattern) -> str:
+        parts = [self.sql(e) for e in expression.expressions]
+        match expression.args["kind"]:
+            case "sequence":
+                return " ".join(parts)
+            case "choice":
+                return " | ".join(parts)
+            case "group":
+                return f"({parts[0]})"
+            case "exclusion":
+                return f"{{- {parts[0]} -}}"
+            case _:
+                return f"PERMUTE({', '.join(parts)})"
+
+    def quantified_sql(self, expression: Quantified) -> str:
+        low, high = expression.args["low"], expression.args.get("high")
+        short = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((low, high))
+        bounds = f"{{{low}}}" if low == high else f"{{{low},{'' if high is None else high}}}"
+        return f"{self.sql(expression, 'this')}{short or bounds}{'?' if expression.args.get('reluctant') else ''}"
 
     def statementtree_sql(self, expression: StatementTree) -> str:
         from streamsql.sql.canonical import canonical

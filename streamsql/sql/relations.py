@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from streamsql.sql.expressions import AFTER_QUERY, QUERY_WORDS, ExpressionRules
-from streamsql.sql.tree import MatchTable, WindowTable
+from streamsql.sql.expressions import AFTER_QUERY, QUERY_WORDS
+from streamsql.sql.match import MatchRules
+from streamsql.sql.tree import WindowTable
 
 WINDOW_FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "TUMBLE": (("size",), ("size", "offset")),
@@ -16,7 +17,7 @@ WINDOW_FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
 """The intervals of each window function after the time column, in order: the fewest, and the most."""
 
 
-class RelationRules(ExpressionRules):
+class RelationRules(MatchRules):
     """The rules of FROM."""
 
     def relation_list(self, select: exp.Select) -> None:
@@ -126,7 +127,7 @@ class RelationRules(ExpressionRules):
         """One relation with its alias."""
         start = self.index
         relation = self._relation()
-        relation = self._match_recognize(relation)
+        relation = self.match_recognize(relation)
         if relation.args.get("alias") is None:
             self.alias(relation)
         if isinstance(relation, exp.Table) and relation.args.get("version") is None and self.at("FOR"):
@@ -329,84 +330,6 @@ class RelationRules(ExpressionRules):
             self.expect(")")
             return column
         return self.column()
-
-    # MATCH_RECOGNIZE.
-
-    def _match_recognize(self, relation: exp.Expression) -> exp.Expression:
-        """The relation, inside of MATCH_RECOGNIZE if that comes."""
-        if not self.take("MATCH_RECOGNIZE"):
-            return relation
-        self.expect("(")
-        tree = MatchTable(this=relation)
-        if self.take("PARTITION", "BY"):
-            tree.set("partition_by", self._columns_of())
-        if self.at("ORDER"):
-            tree.set("order", self.order_by())
-        if self.take("MEASURES"):
-            tree.set("measures", self._aliased_list())
-        tree.set("rows", self._words(("ONE", "ROW", "PER", "MATCH"), ("ALL", "ROWS", "PER", "MATCH")))
-        tree.set("after", self._after_match())
-        self.expect("PATTERN", "(")
-        tree.set("pattern", self._pattern_text())
-        if self.take("WITHIN"):
-            tree.set("within", self.expression())
-        self.expect("DEFINE")
-        tree.set("define", self._definitions())
-        self.expect(")")
-        return tree
-
-    def _columns_of(self) -> list[exp.Expression]:
-        columns = [self.column()]
-        while self.take(","):
-            columns.append(self.column())
-        return columns
-
-    def _aliased_list(self) -> list[exp.Expression]:
-        """`expression AS name, …`."""
-        found: list[exp.Expression] = []
-        while not found or self.take(","):
-            start = self.index
-            value = self.expression()
-            self.expect("AS")
-            found.append(self.put(exp.Alias(this=value, alias=self.identifier("a measure")), start))
-        return found
-
-    def _definitions(self) -> list[exp.Expression]:
-        """`variable AS condition, …`."""
-        found: list[exp.Expression] = []
-        while not found or self.take(","):
-            start = self.index
-            name = self.identifier("a pattern variable")
-            self.expect("AS")
-            found.append(self.put(exp.Alias(this=self.expression(), alias=name), start))
-        return found
-
-    def _words(self, *choices: tuple[str, ...]) -> str | None:
-        for words in choices:
-            if self.take(*words):
-                return " ".join(words)
-        return None
-
-    def _after_match(self) -> str | None:
-        start = self.index
-        if not self.take("AFTER", "MATCH", "SKIP"):
-            return None
-        if not self._words(("PAST", "LAST", "ROW"), ("TO", "NEXT", "ROW")):
-            self.expect("TO")
-            self.take_any("FIRST", "LAST")
-            self.identifier("a pattern variable")
-        return self.text(self.since(start))
-
-    def _pattern_text(self) -> str:
-        """The pattern up to its closing parenthesis, which is consumed."""
-        start, depth = self.index, 1
-        while True:
-            if not (self.at("(", ")", "+", "*", "?", "|", "{", "}", ",", "0") or self.at_name()):
-                self.unexpected("a pattern variable")
-            depth += self.at("(") - self.at(")")
-            self.index += 1
-            if not depth:
-                return self.source.text[self.tokens[start].start : self.tokens[self.index - 1].start].strip()
 
 
 def derived(query: exp.Expression) -> exp.Expression:

@@ -38,12 +38,25 @@ class MatchTable(exp.Expression):
     this          the relation
     partition_by  list of exp.Column; order: exp.Order
     measures      list of exp.Alias
-    rows, after   the clauses as text, such as `ONE ROW PER MATCH`, `AFTER MATCH SKIP PAST LAST ROW`
-    pattern       the pattern as text; within: exp.Interval
+    rows          exp.Var: ONE ROW PER MATCH, ALL ROWS PER MATCH
+    after         exp.Var: PAST LAST ROW, TO NEXT ROW, TO FIRST, TO LAST; of the last two `target` is the variable
+    pattern       exp.Identifier (a variable), Pattern or Quantified; within: exp.Interval
     define        list of exp.Alias: the variable and its condition
     """
 
     arg_types = {  # noqa: RUF012
         "this": True, "partition_by": False, "order": False, "measures": False, "rows": False, "after": False,
-        "pattern": True, "within": False, "define": True, "alias": False,
+        "target": False, "pattern": True, "within": False, "define": True, "alias": False,
     }
+
+
+class Pattern(exp.Expression):
+    """Row patterns together: kind is 'sequence', 'choice', 'group', 'permutation' or 'exclusion' (a str)."""
+
+    arg_types = {"kind": True, "expressions": True}  # noqa: RUF012
+
+
+class Quantified(exp.Expression):
+    """A row pattern `low` to `high` times (int; `high` None: any number), as few as can be if reluctant."""
+
+    arg_types = {"this": True, "low": True, "high": False, "reluctant": False}  # noqa: RUF012
