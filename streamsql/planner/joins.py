@@ -1,79 +1,147 @@
-"""Joins in FROM: names and types are resolved; over constants they run, over a stream they are refused."""
+"""Joins in FROM: names, types and conditions are resolved; a join by time is recognised, any other is regular."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast as typed_as
 
+from streamsql.core.batch import DIFF, SEQ, WATERMARK
 from streamsql.core.schema import Column, Schema, quote
 from streamsql.errors import BindError, PlanError, SQLTypeError
-from streamsql.planner.relational import Whole
+from streamsql.operators._matching import Matching
+from streamsql.operators.join import Join, JoinKind
+from streamsql.planner import time_joins
+from streamsql.planner.predicates import Predicate, compared, conjuncts, predicate
+from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope, boolean
 from streamsql.sql import exp, span_of
-from streamsql.values.binder import cast, common_type, session_zone
+from streamsql.values.binder import cast, common_type
 
 if TYPE_CHECKING:
     from streamsql.planner.sources import Sources
 
-_HINT = "Enrich the records before they reach the topic, or aggregate each side by itself."
+
+@dataclass(frozen=True, slots=True)
+class JoinClause:
+    """A join before it is known which operator runs it.
+
+    kind        INNER, LEFT, RIGHT or FULL
+    left, right the two inputs; the columns of their nodes have distinct names, ignoring case
+    predicates  the conjuncts of ON and USING, and of WHERE where they belong to the join
+    columns     of the result: the field that a clause may name, and its DuckDB text over both inputs;
+                fields are as above a regular join, without time attributes
+    tree        the exp.Join; errors point at it
+    version     FOR SYSTEM_TIME AS OF what, or None
+    outer       the scope around the query, for a subquery
+    """
+
+    kind: JoinKind
+    left: Relation
+    right: Relation
+    predicates: tuple[Predicate, ...]
+    columns: tuple[tuple[Field, str], ...]
+    tree: exp.Expr = field(compare=False)
+    sources: Sources = field(compare=False)
+    version: exp.Expr | None = field(default=None, compare=False)
+    outer: Scope | None = field(default=None, compare=False)
 
 
-def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) -> Relation:
-    """`left [kind] JOIN right [ON … | USING (…)]`, or a comma."""
-    method, side, kind = (str(tree.args.get(k) or "").upper() for k in ("method", "side", "kind"))
-    if method == "ASOF" or kind in ("SEMI", "ANTI"):
-        raise PlanError(f"{method or kind} JOIN is not built", span_of(tree), hint=_HINT)
-    right = sources.item(tree.this, outer)
-    right = _renamed(left, right)
+def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None,
+         where: Sequence[exp.Expr] = ()) -> Relation:
+    """`left [kind] JOIN right [ON … | USING (…)]`, or a comma; `where` are further conjuncts of an inner join."""
+    method, side = (str(tree.args.get(k) or "").upper() for k in ("method", "side"))
+    item, version = _unversioned(tree.this)
+    right = renamed(left, sources.item(item, outer))
     qualifiers = {f.qualifier for f in left.fields if f.qualifier} & {f.qualifier for f in right.fields}
     if qualifiers:
         raise BindError(f'"{min(qualifiers)}" is in FROM twice', span_of(tree.this), hint="Give one of them an alias.")
-    names = _using(tree, method, left, right)
-    zone = session_zone(sources.planner.settings)
-    fields, columns, conditions = _merged(tree, side, left, right, names, zone)
+    scope = SelectScope((*left.fields, *right.fields), sources.planner, outer)
+    columns, predicates = _merged(tree, side, left, right, _using(tree, method, left, right), scope)
     on = tree.args.get("on")
     if on is not None:
-        scope = SelectScope((*left.fields, *right.fields), sources.planner, outer)
-        conditions.append(boolean(scope.binder.bind(on), on, "ON").sql)
-    word = "CROSS" if not conditions and not side else side or "INNER"
-    clause = f" ON {' AND '.join(conditions)}" if conditions else "" if word == "CROSS" else " ON TRUE"
-    selected = ", ".join(f"{sql} AS {quote(name)}" for name, sql in columns)
+        boolean(scope.binder.bind(on), on, "ON")  # so that an error is of the whole condition
+    for part in [*(conjuncts(on) if on is not None else ()), *where]:
+        predicates.append(predicate(part, scope.binder, left, right))
+    kind = typed_as(JoinKind, side or "INNER")
+    return planned(JoinClause(kind, left, right, tuple(predicates), tuple(columns), tree, sources, version, outer))
+
+
+def planned(clause: JoinClause) -> Relation:
+    """The join by time that the clause is, or a regular one."""
+    found = time_joins.recognised(clause)
+    if found is not None:
+        return found
+    if clause.version is not None:
+        raise PlanError("FOR SYSTEM_TIME AS OF is not built", span_of(clause.version), hint="Join after aggregating.")
+    return regular(clause)
+
+
+def regular(clause: JoinClause) -> Relation:
+    """A join that remembers all rows of both inputs."""
+    left, right = clause.left.node, clause.right.node
+    fields = tuple(f for f, _ in clause.columns)
     schema = Schema(tuple(Column(f.column, f.type) for f in fields))
-    whole = Whole(
-        (left.node, right.node),
-        schema,
-        True,
-        (),
-        lambda n: f"SELECT {selected} FROM {n[0]} {word} JOIN {n[1]}{clause}",
-        "Join",
-        "JOIN over a stream is not built",
-        _HINT,
-        span_of(tree) or span_of(tree.this),
-    )
-    return Relation(whole, tuple(fields))
+    append_only = clause.kind == "INNER" and left.append_only and right.append_only
+    hidden: tuple[str, ...] = () if append_only else (DIFF,)
+    if constant(left) and constant(right):
+        append_only, hidden = True, (WATERMARK, SEQ)
+    columns = tuple((f.column, sql) for f, sql in clause.columns)
+    node = Join((left, right), schema, append_only, hidden, clause.kind, matching(clause.predicates), columns)
+    return Relation(node, fields)
 
 
-def _renamed(left: Relation, right: Relation) -> Relation:
+def matching(predicates: Sequence[Predicate]) -> Matching:
+    """What makes two rows match, where `predicates` are all TRUE of them."""
+    guards: dict[str, list[str]] = {"left": [], "right": []}
+    both: list[str] = []
+    keys: list[tuple[str, str]] = []
+    for one in predicates:
+        if one.reads == {"left", "right"}:
+            both.append(one.value.sql)
+        elif not (one.value.is_literal and one.value.literal is True):
+            for side in one.reads or ("left", "right"):
+                guards[side].append(one.value.sql)
+        if one.equal is not None:
+            keys.append(one.equal.keys)
+            for side, value in (("left", one.equal.left), ("right", one.equal.right)):
+                if value.type.nullable and not one.equal.null_safe:
+                    guards[side].append(f"{value.sql} IS NOT NULL")
+    left, right = (" AND ".join(dict.fromkeys(guards[s])) or None for s in ("left", "right"))
+    return Matching(tuple(keys), " AND ".join(both) or None, (left, right))
+
+
+def _unversioned(item: exp.Expr) -> tuple[exp.Expr, exp.Expr | None]:
+    """The right side without FOR SYSTEM_TIME AS OF, and that."""
+    version = item.args.get("version")
+    if version is None:
+        return item, None
+    bare = item.copy()
+    bare.set("version", None)
+    return bare, version
+
+
+def renamed(left: Relation, right: Relation) -> Relation:
     """`right` with column names of its node that `left` does not have."""
     from streamsql.planner.query import projected
 
     taken = {n.lower() for n in left.node.schema.names}
     items = []
-    for field in right.fields:
-        name, n = field.column, 0
+    for one in right.fields:
+        name, n = one.column, 0
         while name.lower() in taken:
-            name, n = f"{field.column}${n}", n + 1
+            name, n = f"{one.column}${n}", n + 1
         taken.add(name.lower())
-        items.append((name, field.typed()))
+        items.append((name, one.typed()))
     if [i[0] for i in items] == [f.column for f in right.fields]:
         return right
-    inner = projected(right, items, None)
+    inner = projected(right, items, right.window)
     fields = tuple(replace(f, column=g.column) for f, g in zip(right.fields, inner.fields, strict=True))
-    return Relation(inner.node, fields)
+    return Relation(inner.node, fields, inner.window)
 
 
-def _using(tree: exp.Join, method: str, left: Relation, right: Relation) -> list[tuple[str, object]]:
+def _using(tree: exp.Join, method: str, left: Relation, right: Relation) -> list[tuple[str, exp.Expr]]:
     """The names that both sides share by USING or NATURAL, each with the tree an error points at."""
     if method == "NATURAL":
         there = [f.name for f in right.fields]
@@ -81,21 +149,14 @@ def _using(tree: exp.Join, method: str, left: Relation, right: Relation) -> list
     return [(i.name, i) for i in tree.args.get("using") or ()]
 
 
-def _merged(
-    tree: exp.Join,
-    side: str,
-    left: Relation,
-    right: Relation,
-    names: list[tuple[str, object]],
-    zone: str,
-) -> tuple[list[Field], list[tuple[str, str]], list[str]]:
-    """Output fields (shared ones first and once), their SQL, and the equalities of USING."""
-    conditions: list[str] = []
-    shared: list[tuple[Field, str]] = []
+def _merged(tree: exp.Join, side: str, left: Relation, right: Relation, names: list[tuple[str, exp.Expr]],
+            scope: SelectScope) -> tuple[list[tuple[Field, str]], list[Predicate]]:
+    """Output fields (shared ones first and once) with their SQL, and the equalities of USING."""
+    predicates: list[Predicate] = []
+    columns: list[tuple[Field, str]] = []
     hidden: set[str] = set()
     for name, at in names:
-        a = _one(left, name, at)
-        b = _one(right, name, at)
+        a, b = _one(left, name, at), _one(right, name, at)
         kind = common_type([a.type, b.type])
         if kind is None:
             raise SQLTypeError(
@@ -103,28 +164,25 @@ def _merged(
                 span_of(tree),
                 hint="CAST one side in a subquery.",
             )
-        x, y = (cast(f.typed(), kind, implicit=True, zone=zone).sql for f in (a, b))
-        conditions.append(f"{x} = {y}")
+        predicates.append(compared(a.typed(), b.typed(), at, left, right, scope.binder))
+        x, y = (cast(f.typed(), kind, implicit=True, zone=scope.binder.zone).sql for f in (a, b))
         value = {"RIGHT": y, "FULL": f"COALESCE({x}, {y})"}.get(side, x)
-        shared.append((replace(a, type=kind.as_nullable(side == "FULL" or kind.nullable), qualifier=""), value))
+        type_ = kind.as_nullable(side == "FULL" or kind.nullable)
+        columns.append((replace(a, type=type_, qualifier="", time=""), value))
         hidden |= {a.column, b.column}
-    fields = [f for f, _ in shared]
-    columns = [(f.column, sql) for f, sql in shared]
     for relation, padded in ((left, side in ("RIGHT", "FULL")), (right, side in ("LEFT", "FULL"))):
-        for field in relation.fields:
-            if field.column in hidden:
-                continue
-            type_ = field.type.as_nullable() if padded else field.type
-            fields.append(replace(field, type=type_, time=""))
-            columns.append((field.column, quote(field.column)))
-    return fields, columns, conditions
+        for one in relation.fields:
+            if one.column not in hidden:
+                type_ = one.type.as_nullable() if padded else one.type
+                columns.append((replace(one, type=type_, time=""), quote(one.column)))
+    return columns, predicates
 
 
-def _one(relation: Relation, name: str, at: object) -> Field:
+def _one(relation: Relation, name: str, at: exp.Expr) -> Field:
     found = [f for f in relation.fields if f.name == name]
     if len(found) != 1:
         raise BindError(
             f'column "{name}" of USING is {"ambiguous" if found else "missing"} on one side',
-            span_of(at) if isinstance(at, exp.Expr) else None,
+            span_of(at),
         )
     return found[0]
