@@ -23,6 +23,7 @@ import streamsql
 from streamsql.core.types import DataType
 from streamsql.errors import Source
 from streamsql.planner.planner import Plan
+from streamsql.planner.relational import expressible
 from streamsql.session import Query, Session
 from streamsql.sql import parse
 from streamsql.sql import statements as st
@@ -31,6 +32,9 @@ from streamsql.testing.watch import Watch
 
 Case = Mapping[str, Any]
 Portion = tuple[str, list[tuple[int, Any]]]
+
+_MANY = 200
+"""Rows of a case beyond which all ways but `rows` take them in stretches."""
 
 WAYS = ("rows", "batch", "shuffle", "restart", "oracle")
 
@@ -140,7 +144,7 @@ class _Job:
     def compare(self, oracle: Oracle) -> None:
         """The sum of the changes is what DuckDB answers over all input at once. Sinks, which may keep
         rows by key, are left out, and input with rows that may be late."""
-        if self._types or oracle.disordered(""):
+        if self._types or not expressible(self._roots[0]) or oracle.disordered(""):
             return
         got = sorted(map(_text, _applied(self.query.taken(), self._columns)))
         want = sorted(map(_text, _applied([oracle.answer("", self._roots[0])], self._columns)))
@@ -179,8 +183,20 @@ def _portions(case: Case, way: str) -> Iterator[Portion]:
         yield from ((name, found) for name, found in rows.items() if found)
     elif way == "shuffle":
         yield from _shuffled(case, rows)
+    elif len(order) > _MANY and way != "rows" and not case["order_dependent"]:
+        yield from _grouped(list(_in_order(rows, order, one_by_one=way != "batch")))
     else:
         yield from _in_order(rows, order, one_by_one=way != "batch")
+
+
+def _grouped(portions: Sequence[Portion]) -> Iterator[Portion]:
+    """The same order in about twenty stretches, of each table's rows there in one."""
+    size = len(portions) // 20 + 1
+    for start in range(0, len(portions), size):
+        stretch: dict[str, list[tuple[int, Any]]] = {}
+        for name, found in portions[start:start + size]:
+            stretch.setdefault(name, []).extend(found)
+        yield from stretch.items()
 
 
 def _in_order(rows: Mapping[str, list[tuple[int, Any]]], order: Sequence[str], *,
