@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamsql.core.batch import DERIVED_SEQ, DIFF, MIN_WATERMARK, SEQ, WATERMARK, Batch
+from streamsql.core.batch import DERIVED_SEQ, DIFF, MAX_WATERMARK, MIN_WATERMARK, SEQ, WATERMARK, Batch
 from streamsql.core.node import BatchInput, Context, Explain, Node, Operator, Statement, fuse
 from streamsql.core.schema import quote
+from streamsql.operators._progress import Progress
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,6 @@ class Union(Node):
 
     def explain(self) -> Explain:
         return Explain("Union", (("inputs", str(len(self.inputs))),))
-
-
-def _origins(node: Node) -> frozenset[Node]:
-    """The nodes without inputs below `node`: where its watermark comes from."""
-    if not node.inputs:
-        return frozenset((node,))
-    return frozenset[Node]().union(*(_origins(i) for i in node.inputs))
 
 
 def _lowered(rows: pa.Table, watermark_us: int) -> pa.Table:
@@ -58,10 +52,7 @@ class UnionStep(Operator):
     """
 
     def __init__(self, node: Union, context: Context) -> None:
-        self._watermarks = [MIN_WATERMARK] * len(node.inputs)
-        origins = [_origins(i) for i in node.inputs]
-        self._others = [[j for j, theirs in enumerate(origins) if j != i and not theirs <= mine]
-                        for i, mine in enumerate(origins)]
+        self._progress = Progress(node)
         self._inputs: list[BatchInput] = []
         self._statements: list[Statement] = []
         self._rows = 0
@@ -80,7 +71,7 @@ class UnionStep(Operator):
         self._statements.append(context.database.compute(select))
 
     def watermark(self, port: int, watermark_us: int) -> None:
-        self._watermarks[port] = watermark_us
+        self._progress.reach(port, watermark_us)
 
     def step(self, port: int, batch: Batch) -> Batch | None:
         self._inputs[port].set(batch.table)
@@ -88,8 +79,9 @@ class UnionStep(Operator):
         self._rows += rows.num_rows
         if not rows.num_rows:
             return None
-        if self._others[port] and WATERMARK in rows.column_names:
-            rows = _lowered(rows, min(self._watermarks[j] for j in self._others[port]))
+        limit = self._progress.limit(port)
+        if limit < MAX_WATERMARK and WATERMARK in rows.column_names:
+            rows = _lowered(rows, limit)
         return Batch(rows, batch.may_be_late)
 
     def statistics(self) -> Mapping[str, int]:
