@@ -82,6 +82,10 @@ class Whole(Node):
     def operator(self, context: Context) -> Operator:
         raise self.refusal()
 
+    def resolved(self) -> Node:
+        """The node that it is over a stream, if it is one. Raises PlanError."""
+        raise self.refusal()
+
     def refusal(self) -> PlanError:
         return PlanError(self.message, self.span, hint=self.hint)
 
@@ -126,7 +130,7 @@ def folded(node: Node) -> Node:
     if constant(node):
         return Constant((), node.schema, True, (WATERMARK, SEQ), compose(node))
     if isinstance(node, Whole):
-        raise node.refusal()
+        return folded(node.resolved())
     inputs = tuple(folded(i) for i in node.inputs)
     if inputs == node.inputs:
         return node
