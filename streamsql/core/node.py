@@ -29,7 +29,10 @@ class Database(Protocol):
     """What operators may ask of DuckDB; implemented by `state.database.Database`.
 
     All SQL text is DuckDB's. Errors arrive as DataError or StateError, never as DuckDB's own.
+    durable: what is stored outlives the process.
     """
+
+    durable: bool
 
     def execute(self, sql: str, *params: object) -> None: ...
 
@@ -185,6 +188,10 @@ class Node(ABC):
     def relation(self, inputs: Sequence[str]) -> str:
         """Its meaning over all input at once: a DuckDB SELECT of the visible columns over the
         given table names (quoted by the caller), one a port."""
+
+    def expressible(self) -> bool:
+        """DuckDB can say what it means: False where `relation` raises PlanError, so that there is no batch oracle."""
+        return True
 
     @abstractmethod
     def operator(self, context: Context) -> Operator:

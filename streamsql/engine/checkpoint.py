@@ -16,11 +16,12 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 
 from streamsql.core.schema import quote
-from streamsql.errors import StateError
+from streamsql.errors import InternalError, StateError
 from streamsql.state.database import Database
 
 _TABLE = "$checkpoint"
@@ -109,6 +110,20 @@ class Checkpoint:
             (table, side): self._database.query(f"SELECT * FROM {quote(_side_name(table, side))}")
             for table, side in saved.sides
         }
+
+
+def fingerprint_of(path: Path) -> str:
+    """The plan to which a state file belongs; '' for none."""
+    if not path.exists():
+        return ""
+    database = Database(path)
+    try:
+        found = database.query(f"SELECT facts FROM {quote(_TABLE)}").column(0).to_pylist()
+    except InternalError:  # a file that no epoch was committed to
+        found = []
+    finally:
+        database.close()
+    return str(json.loads(found[0])["fingerprint"]) if found else ""
 
 
 def _side_name(table: str, side: str) -> str:

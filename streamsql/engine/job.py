@@ -17,7 +17,7 @@ import pyarrow as pa
 from streamsql.core.batch import MAX_WATERMARK, MIN_WATERMARK, SEQ, Batch
 from streamsql.core.clock import Clock
 from streamsql.core.connector import Sink
-from streamsql.core.node import Context, Node, Operator
+from streamsql.core.node import BatchInput, Context, Node, Operator
 from streamsql.core.options import duration_ms
 from streamsql.engine.checkpoint import Checkpoint, Saved
 from streamsql.engine.dataflow import Dataflow, Vertex
@@ -28,6 +28,7 @@ from streamsql.engine.sizing import BatchSize
 from streamsql.errors import DataError, SQLError
 from streamsql.operators.collect import Collect, Take
 from streamsql.operators.insert import Insert
+from streamsql.operators.keep import Keep, KeepStep, Shelf
 from streamsql.operators.scan import Scan, ScanStep
 from streamsql.operators.side import SideScan
 from streamsql.planner import modules
@@ -78,6 +79,8 @@ class Job:
     """One running plan. `run` drives it to its end; tests drive it with `turn` and `commit`.
 
     take      receives the batches of a SELECT; None for INSERT jobs
+    shelf     where the rows of a materialized table are read
+    kept      the changes that another materialized table has published
     state     file of the job's state; None keeps it in memory
     threaded  False reads on the caller's thread, deterministically
     """
@@ -94,6 +97,8 @@ class Job:
         threads: int = 1,
         prepare: Callable[[Database], None] | None = None,
         watch: Watch | None = None,
+        shelf: Shelf | None = None,
+        kept: Callable[[str], pa.Table] | None = None,
     ) -> None:
         self.plan = plan
         self.clock = clock
@@ -104,6 +109,10 @@ class Job:
         self._threads = threads
         self._prepare = prepare
         self._watch = watch
+        self._shelf = shelf
+        self._kept = kept
+        self._keeps: list[KeepStep] = []
+        self._read_kept: dict[str, BatchInput] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._inputs: list[Input] = []
@@ -134,7 +143,8 @@ class Job:
         for (table, side), rows in self._checkpoint.sides(self._saved).items():
             self.sides.restore(table, side, rows)
         self.database.begin()
-        roots = [r if isinstance(r, Insert) else Collect((r,), r.schema, r.append_only, ()) for r in self.plan.roots]
+        ends = Insert | Keep
+        roots = [r if isinstance(r, ends) else Collect((r,), r.schema, r.append_only, ()) for r in self.plan.roots]
         self.dataflow = Dataflow(roots, self._watched, self._bad_row)
         self.dataflow.restore(self._saved.watermarks)
         for sink in self._sinks:
@@ -156,6 +166,11 @@ class Job:
             step = node.operator(context)
             step.bind(sink)
             return step
+        if isinstance(node, Keep):
+            assert self._shelf is not None
+            keep = node.bound(context, self._shelf, self._take)
+            self._keeps.append(keep)
+            return keep
         if isinstance(node, Collect):
             assert self._take is not None
             return node.bound(context, self._take)
@@ -265,6 +280,12 @@ class Job:
 
     def _constant(self, node: Constant) -> pa.Table:
         """The rows that the SQL itself says. Raises SQLError, whose place is for the query to say."""
+        for name in node.kept:
+            if name not in self._read_kept:
+                assert self._kept is not None
+                rows = self._kept(name)
+                self._read_kept[name] = self.database.over(f"{name}$kept", rows.schema)
+                self._read_kept[name].set(rows)
         try:
             return self.database.compute(node.sql).run().cast(node.schema.arrow())
         except DataError as error:
@@ -400,6 +421,8 @@ class Job:
         )
         for sink in self._sinks:
             sink.commit(epoch)
+        for keep in self._keeps:
+            keep.publish()
         for given in self._inputs:
             given.reader.commit(given.positions)
         self._count()

@@ -81,6 +81,16 @@ class View:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Materialized(View):
+    """A named query whose rows are kept.
+
+    append_only  none of its rows goes
+    """
+
+    append_only: bool = False
+
+
 def require_database(name: Name) -> None:
     """Raises BindError when `name` is in another database than the one there is."""
     if name.parts[:-1] not in ((), (DATABASE,), (CATALOG, DATABASE)):
@@ -97,21 +107,23 @@ class Catalog:
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
         self.views: dict[str, View] = {}
+        self.materialized: dict[str, Materialized] = {}
         self.functions: dict[str, UserFunction] = {}
 
     def copy(self) -> Catalog:
         """The same names, to try statements on."""
         other = Catalog()
         other.tables, other.views, other.functions = dict(self.tables), dict(self.views), dict(self.functions)
+        other.materialized = dict(self.materialized)
         return other
 
     def names(self) -> list[str]:
-        return sorted([*self.tables, *self.views])
+        return sorted([*self.tables, *self.views, *self.materialized])
 
     def find(self, name: Name) -> Table | View:
         """The table or view called `name`. Raises BindError with the nearest names."""
         require_database(name)
-        found = self.tables.get(name.last) or self.views.get(name.last)
+        found = self.tables.get(name.last) or self.views.get(name.last) or self.materialized.get(name.last)
         if found is None:
             raise self.unknown("table or view", name.last, name.span)
         return found
@@ -125,7 +137,9 @@ class Catalog:
 
     def require_free(self, name: Name) -> None:
         """Raises BindError when `name` is taken."""
-        kind = "table" if name.last in self.tables else "view" if name.last in self.views else None
+        kinds: dict[str, Mapping[str, object]] = {
+            "table": self.tables, "view": self.views, "materialized table": self.materialized}
+        kind = next((kind for kind, names in kinds.items() if name.last in names), None)
         if kind:
             raise BindError(
                 f'{kind} "{name.last}" exists already',

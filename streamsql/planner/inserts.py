@@ -13,7 +13,7 @@ from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.operators.insert import Encoded, Insert, NotNull
 from streamsql.planner import modules
-from streamsql.planner.catalog import Catalog, Table, TableColumn
+from streamsql.planner.catalog import Catalog, Materialized, Table, TableColumn
 from streamsql.planner.emission import emitting
 from streamsql.planner.options import FormatUse, TableOptions, table_options
 from streamsql.planner.query import QueryPlanner
@@ -32,7 +32,8 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
         raise PlanError("INSERT OVERWRITE is not built", statement.span, hint="A stream is only added to.")
     table = catalog.find(statement.table)
     if not isinstance(table, Table):
-        raise BindError(f'"{table.name}" is a view', statement.table.span, hint="INSERT INTO takes a table.")
+        kind = "materialized table" if isinstance(table, Materialized) else "view"
+        raise BindError(f'"{table.name}" is a {kind}', statement.table.span, hint="INSERT INTO takes a table.")
     if statement.options:
         table = replace(table, options={**table.options, **{o.key: o.value for o in statement.options}})
     targets = _targets(statement, table)

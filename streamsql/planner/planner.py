@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema
 from streamsql.errors import BindError, PlanError, SQLError
-from streamsql.planner.catalog import Catalog, Table, View, require_database
+from streamsql.operators.keep import Keep
+from streamsql.planner.catalog import Catalog, Materialized, Table, View, require_database
 from streamsql.planner.emission import emitting
 from streamsql.planner.explain import explained
 from streamsql.planner.inserts import plan_insert
-from streamsql.planner.query import QueryPlanner
+from streamsql.planner.query import QueryPlanner, projected
 from streamsql.planner.scans import Extra, finished
+from streamsql.planner.scope import Relation
+from streamsql.planner.table_as import table_and_insert
 from streamsql.planner.tables import define_table
 from streamsql.planner.user_functions import defined, require_own
 from streamsql.sql.statements import (
     CreateFunction,
+    CreateMaterialized,
     CreateTable,
     CreateView,
     Drop,
@@ -57,17 +61,29 @@ class Planner:
         self._database(statement)
         if statement.name.last in self.catalog.tables and statement.if_not_exists:
             return None
-        if statement.query is not None:
-            raise PlanError(
-                "CREATE TABLE … AS SELECT is not built",
-                statement.name.span,
-                source=statement.source,
-                hint="Write CREATE TABLE with its columns, then INSERT INTO it.",
-            )
         self._free(statement, statement.or_replace and statement.name.last not in self.catalog.views)
         table = define_table(statement, self.catalog, self.settings, self.extra)
         self.catalog.tables[table.name] = table
         return table
+
+    def create_table_as(self, statement: CreateTable) -> Insert | None:
+        """Add the table of a CREATE TABLE … AS SELECT; the INSERT that fills it, None when the table exists already."""
+        self._database(statement)
+        try:
+            table, insert = table_and_insert(statement, self.catalog, self.settings)
+        except SQLError as error:
+            raise error.located(statement.source) from error.__cause__
+        before = self.catalog.tables.get(statement.name.last)
+        if self.create_table(table) is None:
+            return None
+        try:
+            self.inserts((insert,))  # the query and the table go together, or there is no table
+        except SQLError:
+            del self.catalog.tables[table.name.last]
+            if before is not None:
+                self.catalog.tables[table.name.last] = before
+            raise
+        return insert
 
     def create_view(self, statement: CreateView) -> View | None:
         """Add the view; its query is planned now, so that an error shows where it was written."""
@@ -95,6 +111,32 @@ class Planner:
         self.catalog.views[view.name] = view
         return view
 
+    def create_materialized(self, statement: CreateMaterialized) -> Plan | None:
+        """Add the materialized table; the plan of the job that keeps its rows, None when it exists already."""
+        self._database(statement)
+        name = statement.name.last
+        if name in self.catalog.materialized and statement.if_not_exists:
+            return None
+        self._free(statement, statement.or_replace and name in self.catalog.materialized)
+        plan = self.materialized(statement)
+        columns = tuple(c.last for c in statement.columns)
+        self.catalog.materialized[name] = Materialized(
+            name, statement.query, statement.source, columns, plan.schema, statement.text, plan.append_only)
+        return plan
+
+    def materialized(self, statement: CreateMaterialized) -> Plan:
+        """The plan of the job that keeps the rows of a materialized table."""
+        try:
+            planner = QueryPlanner(self.catalog, self.settings, statement.source, live=True)
+            relation = planner.plan(statement.query)
+            node = emitting(relation.node, statement.emit, statement.every_ms, statement.span)
+            relation = _renamed(statement, replace(relation, node=node))
+            node = finished(relation.node, self.extra)
+        except SQLError as error:
+            raise error.located(statement.source) from error.__cause__
+        root = Keep((node,), node.schema, node.append_only, (), statement.name.last)
+        return Plan((root,), explained((root,)), node.schema, node.append_only)
+
     def create_function(self, statement: CreateFunction) -> UserFunction | None:
         """Add the function; None when it exists and IF NOT EXISTS says that this is well."""
         self._database(statement)
@@ -120,25 +162,27 @@ class Planner:
         require_own(function.name)
         self.catalog.functions[function.name] = function
 
-    def _database(self, statement: CreateTable | CreateView | CreateFunction | Drop) -> None:
+    def _database(self, statement: CreateTable | CreateView | CreateMaterialized | CreateFunction | Drop) -> None:
         try:
             require_database(statement.name)
         except SQLError as error:
             raise error.located(statement.source) from None
 
-    def _free(self, statement: CreateTable | CreateView, replace: bool) -> None:
+    def _free(self, statement: CreateTable | CreateView | CreateMaterialized, replaces: bool) -> None:
         try:
-            if not replace:
+            if not replaces:
                 self.catalog.require_free(statement.name)
         except SQLError as error:
             raise error.located(statement.source) from None
 
     def drop(self, statement: Drop) -> bool:
         """Remove it; False when it was not there and IF EXISTS says that this is well."""
-        kinds: dict[str, dict[str, Table] | dict[str, View] | dict[str, UserFunction]] = {
+        kinds: dict[str, dict[str, Table] | dict[str, View] | dict[str, Materialized] | dict[str, UserFunction]] = {
             "TABLE": self.catalog.tables,
             "VIEW": self.catalog.views,
             "FUNCTION": self.catalog.functions,
+            "MATERIALIZED TABLE": self.catalog.materialized,
+            "MATERIALIZED VIEW": self.catalog.materialized,
         }
         self._database(statement)
         name = statement.name.last.lower() if statement.kind == "FUNCTION" else statement.name.last
@@ -146,7 +190,11 @@ class Planner:
             return True
         if statement.if_exists:
             return False
-        raise self.catalog.unknown(statement.kind.lower(), name, statement.name.span).located(statement.source)
+        error = self.catalog.unknown(statement.kind.lower(), name, statement.name.span)
+        other = next((kind for kind, names in kinds.items() if name in names), None)
+        if other is not None:
+            error.hint = f"It is a {other.lower()}: DROP {other} {name}."
+        raise error.located(statement.source)
 
     def select(self, statement: Select) -> Plan:
         """A query whose rows are wanted."""
@@ -186,6 +234,8 @@ class Planner:
                 return self.inserts((inner,)).text
             case StatementSet():
                 return self.inserts(inner.inserts).text
+            case CreateMaterialized():
+                return self.materialized(inner).text
             case CreateView():
                 return self.select(Select(inner.source, inner.span, inner.query)).text
         raise PlanError(
@@ -194,3 +244,16 @@ class Planner:
             source=inner.source,
             hint="EXPLAIN SELECT …, EXPLAIN INSERT INTO …, EXPLAIN STATEMENT SET BEGIN … END.",
         )
+
+
+def _renamed(statement: CreateMaterialized, relation: Relation) -> Relation:
+    """`relation` with the column names that the statement gives."""
+    names = [c.last for c in statement.columns]
+    if not names:
+        return relation
+    if len(names) != len(relation.fields):
+        raise BindError(
+            f'materialized table "{statement.name}" names {len(names)} columns, its query has {len(relation.fields)}',
+            statement.name.span,
+        )
+    return projected(relation, [(n, f.typed()) for n, f in zip(names, relation.fields, strict=True)], None)

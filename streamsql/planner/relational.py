@@ -46,9 +46,13 @@ class TableLeaf(Node):
 
 @dataclass(frozen=True)
 class Constant(Node):
-    """Rows that the SQL itself says: VALUES, or a query over nothing else. Emitted once."""
+    """Rows that the SQL itself says: VALUES, or a query over nothing else. Emitted once.
+
+    kept: the materialized tables that it reads, as they are when the job begins: `kept_log(name)` in its SQL
+    """
 
     sql: str
+    kept: tuple[str, ...] = ()
 
     def relation(self, inputs: Sequence[str]) -> str:
         return self.sql
@@ -57,7 +61,8 @@ class Constant(Node):
         raise InternalError("a constant is read by the engine, it has no operator")
 
     def explain(self) -> Explain:
-        return Explain("Values", (("sql", self.sql),))
+        title = f"Kept({', '.join(self.kept)})" if self.kept else "Values"
+        return Explain(title, (("sql", self.sql),))
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,11 @@ class Whole(Node):
         return Explain(self.what)
 
 
+def kept_log(name: str) -> str:
+    """How SQL calls the changes of a materialized table."""
+    return quote(f"{name}$kept")
+
+
 def leaves(node: Node) -> list[Node]:
     """The nodes without inputs below `node`, each once."""
     found: dict[int, Node] = {}
@@ -105,6 +115,11 @@ def leaves(node: Node) -> list[Node]:
 
     visit(node)
     return list(found.values())
+
+
+def expressible(node: Node) -> bool:
+    """DuckDB can say what the whole tree means, so that `compose` has a text."""
+    return node.expressible() and all(expressible(i) for i in node.inputs)
 
 
 def constant(node: Node) -> bool:
@@ -128,7 +143,8 @@ def folded(node: Node) -> Node:
     if isinstance(node, Constant | TableLeaf):
         return node
     if constant(node):
-        return Constant((), node.schema, True, (WATERMARK, SEQ), compose(node))
+        kept = dict.fromkeys(name for leaf in leaves(node) if isinstance(leaf, Constant) for name in leaf.kept)
+        return Constant((), node.schema, True, (WATERMARK, SEQ), compose(node), tuple(kept))
     if isinstance(node, Whole):
         return folded(node.resolved())
     inputs = tuple(folded(i) for i in node.inputs)

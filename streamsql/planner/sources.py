@@ -13,11 +13,12 @@ from streamsql.core.system import SIDE_SCHEMA
 from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, Span, SQLTypeError, did_you_mean
+from streamsql.operators.keep import left
 from streamsql.planner import modules
-from streamsql.planner.catalog import ERRORS, LATE, Table, View
+from streamsql.planner.catalog import ERRORS, LATE, Materialized, Table, View
 from streamsql.planner.joins import join
 from streamsql.planner.laterals import is_table_function, lateral_join, table_function
-from streamsql.planner.relational import Constant, TableLeaf
+from streamsql.planner.relational import Constant, TableLeaf, kept_log
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope
 from streamsql.planner.windowing import window_table
@@ -146,7 +147,8 @@ class Sources:
         if isinstance(found, View):
             if hints:
                 raise PlanError(f'OPTIONS on "{name}": it is a view', span_of(tree), hint="Hint the tables in it.")
-            return self._view(found)
+            kept = isinstance(found, Materialized) and not self.planner.live
+            return kept_relation(found) if kept else self._view(found)
         _require_source(found, span)
         return table_relation(_hinted(found, hints))
 
@@ -162,7 +164,8 @@ class Sources:
     def _view(self, view: View) -> Relation:
         from streamsql.planner.query import QueryPlanner  # the one cycle: a view is a query again
 
-        relation = QueryPlanner(self.planner.catalog, self.planner.settings, view.source).plan(view.query)
+        planner = QueryPlanner(self.planner.catalog, self.planner.settings, view.source, live=self.planner.live)
+        relation = planner.plan(view.query)
         return relation.aliased("", view.columns)
 
     def _side(self, table: Table, side: str, tree: exp.Table) -> Relation:
@@ -234,6 +237,16 @@ def _require_source(table: Table, span: Span | None) -> None:
     connector = table.options["connector"]
     if not hasattr(modules.connector(connector), "source"):
         raise PlanError(f'connector "{connector}" of "{table.name}" cannot be read', span, hint="It is a sink only.")
+
+
+def kept_relation(view: View) -> Relation:
+    """The rows of a materialized table, as they are when they are read."""
+    assert isinstance(view, Materialized)
+    assert view.schema is not None
+    schema = Schema(tuple(Column(c.name, c.type) for c in view.schema))
+    text = left(kept_log(view.name), schema, view.append_only)
+    node = Constant((), schema, True, (WATERMARK, SEQ), text, (view.name,))
+    return Relation(node, tuple(Field(c.name, c.name, c.type) for c in schema))
 
 
 def table_relation(table: Table) -> Relation:

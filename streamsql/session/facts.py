@@ -37,7 +37,8 @@ class CatalogView:
 
     def tables(self) -> dict[str, list[str]]:
         tables = {t.name: [c.name for c in t.columns] for t in self._catalog.tables.values()}
-        views = {v.name: list(v.schema.names) if v.schema else [] for v in self._catalog.views.values()}
+        named = [*self._catalog.views.values(), *self._catalog.materialized.values()]
+        views = {v.name: list(v.schema.names) if v.schema else [] for v in named}
         return {**tables, **views}
 
     def functions(self) -> list[str]:
@@ -60,6 +61,8 @@ class Facts:
                 names = self._catalog.names()
             case "VIEWS":
                 names = sorted(self._catalog.views)
+            case "MATERIALIZED TABLES" | "MATERIALIZED VIEWS":
+                names = sorted(self._catalog.materialized)
             case "FUNCTIONS":
                 return self._functions(statement.like)
             case "USER FUNCTIONS":
@@ -74,13 +77,13 @@ class Facts:
             case "COLUMNS" if statement.name is not None:
                 described, like = self._described(statement.name), statement.like
                 return replace(described, rows=tuple(r for r in described.rows if not like or _like(str(r[0]), like)))
-            case "CREATE TABLE" | "CREATE VIEW" if statement.name is not None:
+            case what if what.startswith("CREATE ") and statement.name is not None:
                 return Result("table", columns=(("result", "STRING"),), rows=((self._created(statement.name),),))
             case _:
                 raise BindError(
                     f"SHOW {statement.what} is not built",
                     statement.span,
-                    hint="SHOW TABLES, VIEWS, FUNCTIONS, JOBS, COLUMNS FROM t, CREATE TABLE t.",
+                    hint="SHOW TABLES, VIEWS, MATERIALIZED TABLES, FUNCTIONS, JOBS, COLUMNS FROM t, CREATE TABLE t.",
                 )
         kept = [n for n in names if statement.like is None or _like(n, statement.like)]
         header = statement.what.lower().removeprefix("user ").removesuffix("s") + " name"

@@ -92,7 +92,7 @@ class Query:
         self._started_s = 0.0
         self._ended_s: float | None = None
         self._stopped = threading.Event()
-        self._on_end: Callable[[bool], None] = lambda failed: None
+        self._on_end: list[Callable[[bool], None]] = []
         self._drained = False
         self._changes: Iterator[Change] | None = None
 
@@ -118,7 +118,8 @@ class Query:
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for the query
             self._error = error
         self._ended_s = self._clock.monotonic_s()
-        self._on_end(self._error is not None)
+        for call in self._on_end:
+            call(self._error is not None)
         self.take(_END)
 
     @property
@@ -127,8 +128,15 @@ class Query:
         return self._job.bounded
 
     def on_end(self, call: Callable[[bool], None]) -> None:
-        """`call(failed)` once it has ended, on its own thread. To be said before `start`."""
-        self._on_end = call
+        """`call(failed)` once it has ended, on its own thread; at once if it has. It may be called twice."""
+        self._on_end.append(call)
+        if self._ended_s is not None:
+            call(self._error is not None)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it, until `wait` has raised it."""
+        return self._error
 
     # Driven by hand, in a session that is not threaded: for tests
 
@@ -265,6 +273,11 @@ class Query:
             return self.arrow().to_pandas()
         except ImportError as error:
             raise UsageError("df() needs pandas", hint="pip install streamsql[pandas]") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the plan; state belongs to one."""
+        return self._job.plan.fingerprint
 
     def explain(self) -> str:
         return self._plan.text

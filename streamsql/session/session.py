@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import Any, TypeVar, overload
+
+import pyarrow as pa
 
 from streamsql.connectors.memory import NAMESPACE, MemoryTable, Namespace
 from streamsql.core.batch import SEQ, WATERMARK
 from streamsql.core.clock import Clock, SystemClock
 from streamsql.core.schema import Column, Schema, quote, text_literal
 from streamsql.core.types import STRING
-from streamsql.engine.job import Job, Watch
+from streamsql.engine.checkpoint import fingerprint_of
+from streamsql.engine.job import INTERVAL, Job, Watch
 from streamsql.engine.plan import JobPlan
 from streamsql.engine.side import SideTables
-from streamsql.errors import BindError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
+from streamsql.errors import BindError, Source, SQLError, StateError, StreamSQLError, UsageError, did_you_mean
+from streamsql.operators.keep import Keep, Shelf, log_schema
 from streamsql.planner.catalog import Catalog, TableColumn
 from streamsql.planner.planner import Plan, Planner
 from streamsql.planner.relational import Constant
@@ -27,6 +31,9 @@ from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
 from streamsql.values import user_calls
 from streamsql.values.user import Declaration, F, described
+
+S = TypeVar("S", bound=st.Statement)
+R = TypeVar("R")
 
 
 class Session:
@@ -52,6 +59,7 @@ class Session:
         self._catalog = Catalog()
         self.sides = SideTables()
         self.queries: list[Query] = []
+        self._shelves: dict[str, Shelf] = {}
         self._jobs = 0
         self._facts = Facts(self._catalog, self.settings)
 
@@ -133,6 +141,11 @@ class Session:
             if pending and not _only_adds(statement):
                 yield self._inserts(pending)
                 pending = []
+            if isinstance(statement, st.CreateTable) and statement.query is not None:
+                made = self._planned(statement, self.planner.create_table_as)
+                pending += [made] if made is not None else []
+                yield _created("table", statement.name, made)
+                continue
             yield self._statement(statement)
         if pending:
             yield self._inserts(pending)
@@ -176,6 +189,10 @@ class Session:
                 self.planner.inserts(statement.inserts)
             case st.StopJob():
                 pass
+            case st.CreateMaterialized():
+                self.planner.create_materialized(statement)
+            case st.CreateTable() if statement.query is not None:
+                self.planner.create_table_as(statement)
             case _:
                 self._statement(statement)
 
@@ -193,6 +210,12 @@ class Session:
                     plans.append(self.planner.select(statement).text)
                 case st.Explain():
                     plans.append(self.planner.explain(statement))
+                case st.CreateMaterialized():
+                    made = self.planner.create_materialized(statement)
+                    plans += [made.text] if made is not None else []
+                case st.CreateTable() if statement.query is not None:
+                    insert = self.planner.create_table_as(statement)
+                    inserts += [insert] if insert is not None else []
                 case _:
                     self._statement(statement)
         if inserts:
@@ -202,8 +225,11 @@ class Session:
     # Statements
 
     def _statement(self, statement: st.Statement) -> Result:
+        return self._planned(statement, self._run)
+
+    def _planned(self, statement: S, run: Callable[[S], R]) -> R:
         try:
-            return self._run(statement)
+            return run(statement)
         except SQLError as error:
             raise error.located(statement.source) from error.__cause__
 
@@ -215,13 +241,15 @@ class Session:
             case st.StatementSet():
                 return self._inserts(statement.inserts)
             case st.CreateTable():
-                made = planner.create_table(statement)
-                return Result("message", f'table "{statement.name}" {"created" if made else "exists already"}')
+                return _created("table", statement.name, planner.create_table(statement))
             case st.CreateView():
-                view = planner.create_view(statement)
-                return Result("message", f'view "{statement.name}" {"created" if view else "exists already"}')
+                return _created("view", statement.name, planner.create_view(statement))
+            case st.CreateMaterialized():
+                return self._materialize(statement)
             case st.Drop():
                 gone = planner.drop(statement)
+                if gone and statement.kind.startswith("MATERIALIZED"):
+                    self._forget(statement.name.last)
                 kind = statement.kind.lower()
                 return Result("message", f'{kind} "{statement.name}" {"dropped" if gone else "was not there"}')
             case st.Explain():
@@ -238,8 +266,7 @@ class Session:
             case st.StopJob():
                 return self._stop(statement)
             case st.CreateFunction():
-                function = planner.create_function(statement)
-                return Result("message", f'function "{statement.name}" {"created" if function else "exists already"}')
+                return _created("function", statement.name, planner.create_function(statement))
         raise UsageError(f"{type(statement).__name__} is not built")
 
     def _inserts(self, statements: Sequence[st.Insert]) -> Result:
@@ -248,13 +275,61 @@ class Session:
         names = ", ".join(f'"{s.table}"' for s in statements)
         return Result("job", f"job {query.name} writes {names}", query=query)
 
-    def query(self, plan: Plan, text: str, name: str = "", statement: st.Statement | None = None) -> Query:
-        """A query of this session for a plan; it does not run yet. A name given anew resumes its state."""
+    def _materialize(self, statement: st.CreateMaterialized) -> Result:
+        """Start the job that keeps the rows. With a state directory it goes on where it was."""
+        replaced = statement.name.last in self._catalog.materialized and statement.or_replace
+        plan = self.planner.create_materialized(statement)
+        if plan is None:
+            return _created("materialized table", statement.name, None)
+        if replaced:
+            self._forget(statement.name.last)
+        name = _job_of(statement.name.last)
+        query = self.query(plan, statement.text, name, statement, freshness_ms=statement.freshness_ms)
+        state = self._state(name)
+        if statement.or_replace and state is not None and fingerprint_of(state) not in ("", query.fingerprint):
+            _remove(state)
+        if self._threaded:
+            query.start()
+        return Result("job", f'job {query.name} keeps the rows of materialized table "{statement.name}"', query=query)
+
+    def _forget(self, name: str) -> None:
+        """Stop the job of a materialized table, and let go of its rows and its state."""
+        self._shelves.pop(name, None)
+        for query in [q for q in self.queries if q.name == _job_of(name)]:
+            query.stop()
+            self.queries.remove(query)
+        state = self._state(_job_of(name))
+        if state is not None:
+            _remove(state)
+
+    def _changes(self, name: str) -> pa.Table:
+        """The changes that a materialized table has published; see `operators.keep.Shelf`."""
+        kept = self._catalog.materialized.get(name)
+        if kept is None or kept.schema is None or name not in self._shelves:
+            raise StateError(f'materialized table "{name}" is not there any more')
+        return self._shelves[name].changes(name, log_schema(kept.schema, kept.append_only))
+
+    def _state(self, name: str) -> Path | None:
+        folder = self.settings["streamsql.state.dir"]
+        return _state_file(Path(folder), name) if folder else None
+
+    def query(self, plan: Plan, text: str, name: str = "", statement: st.Statement | None = None, *,
+              freshness_ms: int = 0) -> Query:
+        """A query of this session for a plan; it does not run yet. A name given anew resumes its state.
+
+        freshness_ms: how often its epochs are committed, if not as the session says
+        """
         self._jobs += not name
         name = name or f"job-{self._jobs}"
-        job_plan = JobPlan(plan.roots, plan.text, dict(self.settings))
-        folder = self.settings["streamsql.state.dir"]
-        state = _state_file(Path(folder), name) if folder else None
+        settings = {**self.settings, **({INTERVAL: f"{freshness_ms} ms"} if freshness_ms else {})}
+        job_plan = JobPlan(plan.roots, plan.text, settings)
+        state = self._state(name)
+        root, shelf = plan.roots[0], Shelf()
+        if isinstance(root, Keep):
+            self._shelves[root.name] = shelf
+            if not self._threaded:
+                shelf.publish(())  # nobody waits on the thread that runs it
+        kept = isinstance(root, Keep)
 
         functions = dict(self._catalog.functions)
 
@@ -263,7 +338,9 @@ class Session:
                 job_plan,
                 clock=self.clock,
                 sides=self.sides,
-                take=query.take,
+                take=query.take if not (kept and self._threaded) else None,
+                shelf=shelf,
+                kept=self._changes,
                 state=state,
                 threaded=self._threaded,
                 threads=int(self.settings["streamsql.threads"]),
@@ -272,6 +349,8 @@ class Session:
             )
 
         query = Query(plan, job, self.clock, name, text, threaded=self._threaded, statement=statement)
+        if kept:
+            query.on_end(lambda failed: shelf.ended(query.error if failed else None))
         self.queries.append(query)
         return query
 
@@ -310,9 +389,23 @@ class Session:
         return Result("message", f"job {statement.job} stopped")
 
 
+def _created(kind: str, name: st.Name, made: object) -> Result:
+    return Result("message", f'{kind} "{name}" {"created" if made is not None else "exists already"}')
+
+
+def _job_of(name: str) -> str:
+    """The job that keeps the rows of a materialized table."""
+    return f"materialized-{name}"
+
+
+def _remove(state: Path) -> None:
+    for path in (state, state.with_name(f"{state.name}.wal")):
+        path.unlink(missing_ok=True)
+
+
 def _only_adds(statement: st.Statement) -> bool:
     """It makes a new name: what was written before it means the same after it."""
-    creates = st.CreateTable | st.CreateView | st.CreateFunction
+    creates = st.CreateTable | st.CreateView | st.CreateFunction | st.CreateMaterialized
     return isinstance(statement, creates) and not statement.or_replace
 
 

@@ -9,6 +9,7 @@ from streamsql.sql.generator import name_sql
 from streamsql.sql.statements import (
     ColumnDef,
     CreateFunction,
+    CreateMaterialized,
     CreateTable,
     CreateView,
     Describe,
@@ -50,6 +51,8 @@ def canonical(statement: Statement) -> str:
             columns = f" ({_names(statement.columns)})" if statement.columns else ""
             comment = f" COMMENT {_text(statement.comment)}" if statement.comment else ""
             return f"{_create(statement, 'VIEW')}{columns}{comment} AS {_sql(statement.query)}"
+        case CreateMaterialized():
+            return _materialized(statement)
         case CreateFunction():
             body = f"$${statement.body}$$" if statement.body else _text(statement.target)
             return f"{_create(statement, 'FUNCTION')} AS {body} LANGUAGE {statement.language}"
@@ -96,11 +99,23 @@ def _inner(statement: Explain) -> str:
     return text.removeprefix("EXECUTE ") if isinstance(statement.statement, StatementSet) else text
 
 
-def _emit(statement: Select | Insert) -> str:
+def _materialized(statement: CreateMaterialized) -> str:
+    columns = f" ({_names(statement.columns)})" if statement.columns else ""
+    comment = f" COMMENT {_text(statement.comment)}" if statement.comment else ""
+    fresh = f" FRESHNESS = {_seconds(statement.freshness_ms)}" if statement.freshness_ms else ""
+    made = _create(statement, f"MATERIALIZED {statement.kind}")
+    return f"{made}{columns}{comment}{fresh} AS {_sql(statement.query)}{_emit(statement)}"
+
+
+def _emit(statement: Select | Insert | CreateMaterialized) -> str:
     if statement.emit != "every":
         return _EMIT[statement.emit]
-    seconds, rest = divmod(statement.every_ms, 1000)
-    return f" EMIT EVERY INTERVAL '{seconds}{f'.{rest:03d}' if rest else ''}' SECOND"
+    return f" EMIT EVERY {_seconds(statement.every_ms)}"
+
+
+def _seconds(ms: int) -> str:
+    seconds, rest = divmod(ms, 1000)
+    return f"INTERVAL '{seconds}{f'.{rest:03d}' if rest else ''}' SECOND"
 
 
 def _insert(statement: Insert) -> str:
@@ -110,8 +125,9 @@ def _insert(statement: Insert) -> str:
     return f"INSERT {how} {_name(statement.table)}{hint}{columns} {_sql(statement.query)}{_emit(statement)}"
 
 
-def _create(statement: CreateTable | CreateView | CreateFunction, kind: str) -> str:
-    words = ["CREATE", *["OR REPLACE"] * statement.or_replace, *["TEMPORARY"] * statement.temporary, kind]
+def _create(statement: CreateTable | CreateView | CreateFunction | CreateMaterialized, kind: str) -> str:
+    temporary = not isinstance(statement, CreateMaterialized) and statement.temporary
+    words = ["CREATE", *["OR REPLACE"] * statement.or_replace, *["TEMPORARY"] * temporary, kind]
     return " ".join([*words, *["IF NOT EXISTS"] * statement.if_not_exists, _name(statement.name)])
 
 

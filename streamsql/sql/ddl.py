@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, TypeAlias
 
 from streamsql.errors import Span
 from streamsql.sql.queries import QueryRules
@@ -20,6 +20,7 @@ from streamsql.sql.statements import (
     WatermarkDef,
 )
 
+Kind: TypeAlias = Literal["TABLE", "VIEW", "FUNCTION", "MATERIALIZED TABLE", "MATERIALIZED VIEW"]
 _LIKE_WHAT = (
     "ALL",
     "CONSTRAINTS",
@@ -34,7 +35,6 @@ _NOT_CREATED = {
     "CATALOG": "tables are created without a catalog",
     "DATABASE": "tables are created without a database",
     "MODEL": "call a Python function: CREATE FUNCTION f AS 'module.f' LANGUAGE PYTHON",
-    "MATERIALIZED": "write CREATE VIEW, or CREATE TABLE and INSERT INTO it",
     "CONNECTION": "give the options of the connection in CREATE TABLE",
     "INDEX": "indexes are kept where a query needs them",
 }
@@ -316,13 +316,17 @@ class DefinitionRules(QueryRules):
         start = self.index
         self.expect("DROP")
         temporary = self.take("TEMPORARY")
-        if self.at("CATALOG", "DATABASE", "MODEL", "CONNECTION", "MATERIALIZED"):
+        if self.at("CATALOG", "DATABASE", "MODEL", "CONNECTION"):
             self._not_dropped()
-        word = self.expect_any("TABLE", "VIEW", "FUNCTION", "STREAM", "SOURCE", "SINK")
-        kinds: dict[str, Literal["TABLE", "VIEW", "FUNCTION"]] = {"VIEW": "VIEW", "FUNCTION": "FUNCTION"}
+        if self.take("MATERIALIZED"):
+            kept: Kind = "MATERIALIZED VIEW" if self.expect_any("TABLE", "VIEW") == "VIEW" else "MATERIALIZED TABLE"
+        else:
+            word = self.expect_any("TABLE", "VIEW", "FUNCTION", "STREAM", "SOURCE", "SINK")
+            kinds: dict[str, Kind] = {"VIEW": "VIEW", "FUNCTION": "FUNCTION"}
+            kept = kinds.get(word, "TABLE")
         exists = self.take("IF", "EXISTS")
         name = self.qualified()
-        return Drop(self.source, self.since(start), kinds.get(word, "TABLE"), name, exists, temporary)
+        return Drop(self.source, self.since(start), kept, name, exists, temporary)
 
     def _not_dropped(self) -> NoReturn:
         self.fail(

@@ -8,6 +8,7 @@ from typing import Literal, NoReturn
 from sqlglot import exp
 
 from streamsql.errors import ParseError, Source, Span, SQLError, nearest
+from streamsql.sql import materialized
 from streamsql.sql.foreign import ForeignRules
 from streamsql.sql.literals import interval_value
 from streamsql.sql.statements import (
@@ -68,10 +69,10 @@ class ScriptRules(ForeignRules):
     def _select_statement(self) -> Select:
         start = self.index
         query = self.query()
-        emit, every_ms = self._emit()
+        emit, every_ms = self.emission()
         return Select(self.source, self.since(start), query, emit, every_ms)
 
-    def _emit(self) -> Emit:
+    def emission(self) -> Emit:
         """`EMIT FINAL`, `EMIT ON WINDOW CLOSE`, `EMIT CHANGES`, `EMIT EVERY INTERVAL …`."""
         if not self.take("EMIT"):
             return "", 0
@@ -99,6 +100,8 @@ class ScriptRules(ForeignRules):
         return "every", every_ms
 
     def _create(self) -> Statement:
+        if materialized.comes(self):
+            return materialized.create(self, self.index)
         made = self.create()
         if isinstance(made, CreateTable):
             self.no_emit("CREATE TABLE", "create the table, then INSERT INTO it SELECT … EMIT …")
@@ -119,7 +122,7 @@ class ScriptRules(ForeignRules):
         if not self.at(*_QUERY_WORDS):
             self.unexpected("a query", hint="write INSERT INTO t SELECT …, or VALUES (…)")
         query = self.query()
-        emit, every_ms = self._emit()
+        emit, every_ms = self.emission()
         return Insert(
             self.source, self.since(start), name, columns, query, overwrite, options, emit, every_ms
         )
@@ -207,10 +210,16 @@ class ScriptRules(ForeignRules):
         self.expect("SHOW")
         name: Name | None = None
         if self.take("CREATE"):
-            word = self.expect_any("TABLE", "VIEW")
+            word = self.expect_any("TABLE", "VIEW", "MATERIALIZED")
+            word += f" {self.expect_any('TABLE', 'VIEW')}" if word == "MATERIALIZED" else ""
             what, name = f"CREATE {word}", self.qualified(f"a {word.lower()}")
         else:
-            user = "USER " if self.at_all("USER", "FUNCTIONS") and self.take("USER") else ""
+            if self.take("MATERIALIZED"):
+                user = "MATERIALIZED "
+                if not self.at("TABLES", "VIEWS"):
+                    self.unexpected('"TABLES" or "VIEWS"')
+            else:
+                user = "USER " if self.at_all("USER", "FUNCTIONS") and self.take("USER") else ""
             if self.kind not in SHOWN:
                 self.unexpected(f"one of {', '.join(SHOWN)}", hint=UNSUPPORTED["SHOW"][1])
             what = user + self.kind

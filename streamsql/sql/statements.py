@@ -112,6 +112,25 @@ class CreateView(Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class CreateMaterialized(Statement):
+    """`CREATE MATERIALIZED TABLE|VIEW m AS query [EMIT …]`; emit as in Select.
+
+    freshness_ms  of `FRESHNESS = INTERVAL …`, 0 where it is not given
+    """
+
+    name: Name
+    columns: tuple[Name, ...]
+    query: exp.Expression
+    kind: Literal["TABLE", "VIEW"] = "TABLE"
+    emit: Literal["", "final", "changes", "every"] = ""
+    every_ms: int = 0
+    freshness_ms: int = 0
+    if_not_exists: bool = False
+    or_replace: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CreateFunction(Statement):
     """`AS 'module.f' LANGUAGE PYTHON` has target; an `AS $$ … $$` body has body."""
 
@@ -126,7 +145,7 @@ class CreateFunction(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Drop(Statement):
-    kind: Literal["TABLE", "VIEW", "FUNCTION"]
+    kind: Literal["TABLE", "VIEW", "FUNCTION", "MATERIALIZED TABLE", "MATERIALIZED VIEW"]
     name: Name
     if_exists: bool = False
     temporary: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SHOWN = ("TABLES", "VIEWS", "FUNCTIONS", "JOBS", "COLUMNS", "CREATE TABLE", "CREATE VIEW")
+SHOWN = ("TABLES", "VIEWS", "MATERIALIZED TABLES", "FUNCTIONS", "JOBS", "COLUMNS", "CREATE TABLE", "CREATE VIEW")
 
 UNSUPPORTED: dict[str, tuple[str, str]] = {
     "ADD": ("ADD JAR", "functions are Python: CREATE FUNCTION f AS 'module.f' LANGUAGE PYTHON"),

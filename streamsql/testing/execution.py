@@ -63,6 +63,7 @@ class Execution:
         self.jobs = Jobs(self.session, self.feed, Watch(self.on_scan))
         self._inserts: list[st.Insert] = []
         self._fed: set[str] = set()
+        self._unclaimed: set[str] = set()
         self._sides: dict[str, list[tuple[str, ...]]] = {}
         self.prepare()
 
@@ -95,7 +96,7 @@ class Execution:
     def finish(self) -> None:
         """All steps are done: what came and was not claimed is a failure."""
         for name, output in self.jobs.outputs.items():
-            changes = self._compared(output.pending)
+            changes = [] if name in self._unclaimed else self._compared(output.pending)
             if changes:
                 self.fail(len(self.case.lines) - 1, f'changes of "{name}" that the case does not claim',
                           actual=[str(c) for c in changes])
@@ -176,6 +177,12 @@ class Execution:
         match statement:
             case st.CreateTable() if statement.query is None and statement.like is None:
                 return self._create_table(statement), True
+            case st.CreateTable() if statement.query is not None:
+                insert = self.session.planner.create_table_as(self._connected(statement))
+                self._inserts += [insert] if insert is not None else []
+                return [f'table "{statement.name}" {"created" if insert else "exists already"}'], True
+            case st.CreateMaterialized():
+                return self._materialize(statement), True
             case st.Insert():
                 self.session.planner.inserts((statement,))
                 self._inserts.append(statement)
@@ -188,20 +195,40 @@ class Execution:
                     raise rows.BadLine(step.line, "a SELECT of a case is followed by `----` and what it returns")
                 return self._select(statement), statement.query.args.get("order") is not None
         self._open()
+        if isinstance(statement, st.Drop) and statement.kind.startswith("MATERIALIZED"):
+            self.jobs.stop(statement.name.last)
         lines: list[str] = []
         for result in self.session.execute(statement.text):
             lines = rows.lines(result)
         return lines, True
 
     def _create_table(self, statement: st.CreateTable) -> list[str]:
+        made = self.session.planner.create_table(self._connected(statement))
+        return [f'table "{statement.name}" {"created" if made else "exists already"}']
+
+    def _connected(self, statement: st.CreateTable) -> st.CreateTable:
+        """The table, in memory where it names no connector."""
         given = {o.key for o in statement.options}
         if "connector" not in given:
             span = statement.name.span
             added = tuple(st.OptionDef(key, value, span, span)
                           for key, value in self.feed.options(statement).items())
             statement = replace(statement, options=(*statement.options, *added))
-        made = self.session.planner.create_table(statement)
-        return [f'table "{statement.name}" {"created" if made else "exists already"}']
+        return statement
+
+    def _materialize(self, statement: st.CreateMaterialized) -> list[str]:
+        """Its job is driven as any other; its changes may be claimed."""
+        self._open()
+        planner, name = self.session.planner, statement.name.last
+        if statement.or_replace:
+            self.jobs.stop(name)
+        if planner.create_materialized(statement) is None:
+            return [f'materialized table "{name}" exists already']
+        self.jobs.start(statement.text, lambda: planner.materialized(statement), name)
+        if not any(isinstance(s, Claim) and s.relation == name for s in self.case.steps):
+            self._unclaimed.add(name)
+        self.jobs.settle()
+        return [f'materialized table "{name}" created']
 
     def _select(self, statement: st.Select) -> list[str]:
         """The rows that a query gives over the input so far, as a reader sees them then."""

@@ -58,13 +58,15 @@ class Jobs:
         self.session = session
         self.running: list[Running] = []
         self.outputs: dict[str, Output] = {}
+        self._started = 0
         self._feed = feed
         self._watch = watch
         session.watch = watch
 
     def start(self, text: str, plan: Callable[[], Plan], relation: str = "", sinks: Sequence[str] = ()) -> Running:
         """Run a query; `relation` is how a claim calls its rows, `sinks` what it writes."""
-        name = f"case-{len(self.running) + 1}"
+        self._started += 1
+        name = f"case-{self._started}"
         current = plan()
         job = Running(relation or name, text, plan, current, self.session.query(current, text, name), tuple(sinks))
         self.running.append(job)
@@ -73,6 +75,13 @@ class Jobs:
         for sink in sinks:
             self.outputs.setdefault(sink, Output(self._shape(sink)))
         return job
+
+    def stop(self, relation: str) -> None:
+        """Its job is over, and what it gave is nobody's any more."""
+        for job in [j for j in self.running if j.name == relation]:
+            job.query.close()
+            self.running.remove(job)
+            del self.outputs[relation]
 
     def _shape(self, sink: str) -> Shape:
         """What a sink in memory holds: its columns, or the bytes that its format makes of them."""
@@ -126,9 +135,9 @@ class Jobs:
         self.session.sides = SideTables()
         for job in self.running:
             job.query.close()
-        for number, job in enumerate(self.running):
+        for job in self.running:
             job.current = job.plan()
-            job.query = self.session.query(job.current, job.text, f"case-{number + 1}")
+            job.query = self.session.query(job.current, job.text, job.query.name)
 
     def close(self) -> None:
         for job in self.running:
