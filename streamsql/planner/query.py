@@ -2,7 +2,7 @@
 
 SELECT is planned clause by clause in the order of its meaning: FROM, WHERE, GROUP BY, HAVING,
 SELECT, DISTINCT; then UNION, ORDER BY and LIMIT around it. FROM items are in `planner.sources`,
-GROUP BY in `planner.grouping`.
+GROUP BY in `planner.grouping`, ORDER BY and LIMIT in `planner.ordering`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from streamsql.operators.union import Union
 from streamsql.planner import user_functions
 from streamsql.planner.catalog import Catalog
 from streamsql.planner.grouping import grouped, has_aggregates
+from streamsql.planner.ordering import ordered
 from streamsql.planner.overs import with_overs
+from streamsql.planner.ranks import bounded
 from streamsql.planner.relational import Whole
 from streamsql.planner.scope import Field, Relation, Scope, Window, row_field
 from streamsql.planner.selects import SelectScope, boolean
@@ -61,9 +63,9 @@ class QueryPlanner:
     def _body(self, tree: exp.Expr, outer: Scope | None) -> Relation:
         if isinstance(tree, exp.Subquery):
             inner = self.plan(tree.this, outer)
-            return self._ordered(tree, inner, None)
+            return ordered(self, tree, inner, None)
         if isinstance(tree, exp.SetOperation):
-            return self._ordered(tree, self._set_operation(tree, outer), None)
+            return ordered(self, tree, self._set_operation(tree, outer), None)
         if isinstance(tree, exp.Values):
             return self.sources.values(tree, outer)
         if isinstance(tree, exp.Select):
@@ -77,8 +79,7 @@ class QueryPlanner:
         scope = SelectScope(source.fields, self, outer)
         where = tree.args.get("where")
         if where is not None:
-            condition = boolean(scope.binder.bind(where.this), where.this, "WHERE")
-            source = filtered(source, condition)
+            source = _where(source, scope, where.this)
         having, window = tree.args.get("having"), source.window
         above: SelectScope = scope
         if tree.args.get("group") is not None or having is not None or has_aggregates(tree):
@@ -90,11 +91,11 @@ class QueryPlanner:
         if having is not None:
             source = filtered(source, boolean(above.binder.bind(having.this), having.this, "HAVING"))
         if above.overs:
-            source = with_overs(source, above.overs)
+            source = with_overs(source, above.overs, self.settings)
         result = projected(source, items, window)
         if tree.args.get("distinct") is not None:
             result = self._distinct(tree, result)
-        return self._ordered(tree, result, (source, above, items))
+        return ordered(self, tree, result, (source, above, items))
 
     def _items(self, tree: exp.Select, source: Relation, scope: SelectScope, stars: bool) -> list[Item]:
         items: list[Item] = []
@@ -152,74 +153,6 @@ class QueryPlanner:
         source, above = grouped(select, plain, scope)
         items = [(f.name, above.column(k)) for f, k in zip(result.fields, keys, strict=True)]
         return projected(source, items, source.window)
-
-    # ORDER BY and LIMIT, over constants
-
-    def _ordered(
-        self, tree: exp.Expr, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
-    ) -> Relation:
-        order, limit, offset = (tree.args.get(k) for k in ("order", "limit", "offset"))
-        if offset is not None and limit is None:
-            hint = "Say how many rows: LIMIT n OFFSET m."
-            raise PlanError("OFFSET stands after LIMIT only", span_of(offset), hint=hint)
-        if order is None and limit is None and offset is None:
-            return result
-        terms: list[str] = []
-        extra: list[Item] = []
-        for ordered in order.expressions if order else ():
-            value = self._order_key(_unaliased(ordered.this, tree), result, below)
-            if below is not None and isinstance(value, Typed):
-                if tree.args.get("distinct") is not None:
-                    raise BindError("SELECT DISTINCT is sorted by what it selects", span_of(ordered),
-                                    hint="Add the expression to SELECT, or leave DISTINCT out.")
-                extra.append((f"$order{len(extra)}", value))
-                value = quote(extra[-1][0])
-            down = bool(ordered.args.get("desc"))
-            first = ordered.args.get("nulls_first")
-            nulls = "FIRST" if (not down if first is None else first) else "LAST"
-            terms.append(f"{value} {'DESC' if down else 'ASC'} NULLS {nulls}")
-        node = result.node
-        if extra and below is not None:
-            source, _, items = below
-            node = projected(source, [*items, *extra], None).node
-        columns = ", ".join(quote(c) for c in result.node.schema.names)
-        tail = f" ORDER BY {', '.join(terms)}" if terms else ""
-        tail += f" LIMIT {_count(limit)}" if limit is not None else ""
-        tail += f" OFFSET {_count(offset)}" if offset is not None else ""
-        message = "ORDER BY and LIMIT over a stream are not built"
-        if order is not None and limit is None and not _by_time(order.expressions[0], result):
-            message = "a stream can only be sorted by time: the first key of ORDER BY is no ascending rowtime"
-        span = next((span_of(c) for c in (order, limit, offset) if c is not None), None)
-        whole = Whole(
-            (node,),
-            result.node.schema,
-            True,
-            (),
-            lambda names: f"SELECT {columns} FROM {names[0]}{tail}",
-            "Sort",
-            message,
-            "Order rows where they are read; aggregate in a window to bound them.",
-            span,
-        )
-        return Relation(whole, result.fields)
-
-    def _order_key(
-        self, tree: exp.Expr, result: Relation, below: tuple[Relation, SelectScope, list[Item]] | None
-    ) -> str | Typed:
-        if isinstance(tree, exp.Literal) and tree.is_int:
-            position = int(tree.name)
-            if not 1 <= position <= len(result.fields):
-                raise BindError(f"ORDER BY {position}: there are {len(result.fields)} columns", span_of(tree))
-            return quote(result.fields[position - 1].column)
-        if isinstance(tree, exp.Column) and not tree.table:
-            named = next((f for f in result.fields if f.name == tree.name), None)
-            if named is not None:
-                return quote(named.column)
-        if below is not None:
-            value = below[1].binder.bind(tree)
-            chosen = zip(result.fields, below[2], strict=True)
-            return next((quote(f.column) for f, (_, item) in chosen if item.sql == value.sql), value)
-        return SelectScope(result.fields, self).binder.bind(tree).sql
 
     # UNION, INTERSECT, EXCEPT
 
@@ -283,6 +216,12 @@ class QueryPlanner:
         return replace(cast(value, kind, implicit=True, zone=session_zone(self.settings)), type=kind)
 
 
+def _where(source: Relation, scope: SelectScope, tree: exp.Expr) -> Relation:
+    """The rows for which WHERE is TRUE; a bound of a rank is the rank's own."""
+    source, left = bounded(source, tree, scope)
+    return source if left is None else filtered(source, boolean(scope.binder.bind(left), left, "WHERE"))
+
+
 def filtered(source: Relation, condition: Typed) -> Relation:
     """The rows of `source` for which `condition` is TRUE."""
     schema = source.node.schema
@@ -344,26 +283,6 @@ def union_of(left: Node, right: Node, schema: Schema) -> Node:
     return Union(inputs, schema, all(i.append_only for i in inputs), hidden)
 
 
-def _unaliased(key: exp.Expr, tree: exp.Expr) -> exp.Expr:
-    """An expression of ORDER BY with the names of SELECT replaced by what they stand for."""
-    if isinstance(key, exp.Column) or not isinstance(tree, exp.Select):
-        return key
-    named = {item.alias: item.this for item in tree.expressions if isinstance(item, exp.Alias)}
-
-    def meaning(node: exp.Expr) -> exp.Expr:
-        known = isinstance(node, exp.Column) and not node.table and node.name in named
-        return exp.Paren(this=named[node.name].copy()) if known else node
-
-    return key.transform(meaning)
-
-
-def _by_time(ordered: exp.Expr, result: Relation) -> bool:
-    """The ORDER BY key is an ascending time attribute of the result."""
-    key = ordered.this
-    times = {f.name for f in result.fields if f.time}
-    return isinstance(key, exp.Column) and key.name in times and not ordered.args.get("desc")
-
-
 def _fields_of_row(item: exp.Column, scope: SelectScope) -> list[Item]:
     """`row.*` and `t.row.*`: the fields of a column that is a ROW; nothing if it is none."""
     path = exp.Column(this=item.args["table"].copy(), table=item.args.get("db"), db=item.args.get("catalog"))
@@ -384,10 +303,3 @@ def _implied_name(tree: exp.Expr) -> str:
     if isinstance(tree, exp.Anonymous) and span is not None and span.end - span.start == len(tree.name):
         return str(tree.name)  # a function written without parentheses
     return (tree.name or tree.output_name) if isinstance(root, exp.Column) and not tree.meta.get("plus") else ""
-
-
-def _count(tree: exp.Expr) -> str:
-    value = tree.args.get("count") or tree.expression or tree.this
-    if isinstance(value, exp.Literal) and value.is_int:
-        return value.name
-    raise BindError("LIMIT and OFFSET take a whole number", span_of(tree))
