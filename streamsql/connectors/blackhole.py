@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from streamsql.core.clock import Clock
-from streamsql.core.connector import Metadata, SinkStatistics, TableSpec
+from streamsql.core.connector import Changes, Metadata, SinkStatistics, TableSpec
 from streamsql.core.options import Option
 
 OPTIONS: tuple[Option, ...] = ()
@@ -34,6 +34,12 @@ class BlackholeSink:
         return SinkStatistics(self._rows, self._bytes)
 
     def close(self) -> None: ...
+
+
+
+def changes(options: Mapping[str, str], primary_key: tuple[str, ...], *, write: bool) -> Changes:
+    """It takes every change as it is."""
+    return "all"
 
 
 def sink(_: TableSpec) -> BlackholeSink:

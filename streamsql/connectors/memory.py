@@ -31,6 +31,7 @@ from streamsql.core.clock import Clock
 from streamsql.core.connector import (
     KEY,
     VALUE,
+    Changes,
     Chunk,
     Metadata,
     SinkStatistics,
@@ -52,8 +53,8 @@ OPTIONS = (
     Option("bounded", "bool", False, "read the rows held when the query starts, then end; a table that "
            "Python has ended is bounded without it"),
     Option("changelog-mode", default="append", choices=("append", "all", "upsert"),
-           doc="what a source gives: only new rows; rows that come (+1) and go (-1); or rows that replace "
-           "(+1) or delete (-1) the one of the same primary key"),
+           doc="what the table gives and takes: only new rows; rows that come (+1) and go (-1); or rows that "
+           "replace (+1) or delete (-1) the one of the same primary key. Without it, it also takes what goes"),
     Option("partitions", "int", 1, "partitions that exist from the start; others begin with their first row"),
     Option("retain", "bool", True, "keep rows that every reader has passed; with 'false' they are dropped"),
     Option(NAMESPACE, doc="whose table it is; set by the session"),
@@ -316,6 +317,14 @@ class MemorySink:
 
     def close(self) -> None:
         self._buffer = []
+
+
+def changes(options: Mapping[str, str], primary_key: tuple[str, ...], *, write: bool) -> Changes:
+    """As 'changelog-mode' says; without it a table gives new rows, and takes all changes."""
+    given = options.get("changelog-mode", "all" if write else "append").lower()
+    if {"format", "value.format"} & options.keys():
+        return "append"
+    return "upsert" if given == "upsert" else "append" if given == "append" else "all"
 
 
 def source(table: TableSpec) -> MemorySource:

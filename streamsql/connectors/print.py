@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from streamsql.connectors.print_text import rows_text
 from streamsql.core.batch import DIFF
 from streamsql.core.clock import Clock
-from streamsql.core.connector import Metadata, SinkStatistics, TableSpec
+from streamsql.core.connector import Changes, Metadata, SinkStatistics, TableSpec
 from streamsql.core.options import Option
 from streamsql.errors import ConnectorError
 
@@ -83,6 +83,12 @@ class PrintSink:
         return SinkStatistics(self._rows, self._bytes)
 
     def close(self) -> None: ...
+
+
+
+def changes(options: Mapping[str, str], primary_key: tuple[str, ...], *, write: bool) -> Changes:
+    """It takes every change as it is."""
+    return "all"
 
 
 def sink(table: TableSpec) -> PrintSink:

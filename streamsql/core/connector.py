@@ -8,6 +8,8 @@ A connector is one module `streamsql/connectors/NAME.py`; `'connector'='NAME'` i
     def sink(table: TableSpec) -> Sink           absent: not a sink
     TYPED_FORMATS: tuple[str, ...]               values of `format` that it reads and writes itself:
                                                  such a table is typed (absent: none)
+    def changes(options, primary_key, *, write: bool) -> Changes
+                                         what its rows are, given the options as written (absent: APPEND)
 
 The engine drives them; connectors know nothing of SQL, formats or operators.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +33,11 @@ KEY = "key"
 """Raw columns of a chunk or of an encoded table: BINARY, NULL where the record has none."""
 
 INT64 = np.dtype(np.int64)
+
+Changes = Literal["append", "all", "upsert"]
+"""What the rows of a table are: rows that come; changes, each a whole row that comes (+1) or goes (-1);
+or, by primary key, rows that replace the one before (+1) or delete it (-1, of which only the key counts).
+Of an encoded `upsert` table a record without a value is a delete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class TableSpec:
     options    validated against the connector's OPTIONS
     encoded    True when a format stands between records and columns (there is a `format` option)
     raw        every option as written, `format` keys included
-    append_only  False when the sink will be given a changelog
+    append_only  False when the sink will be given changes, or upserts if it takes those
     job        names the job: the same when it resumes from its state, another for any other job;
                sinks mark with it what they stage. '' when nothing is to be resumed
     """
@@ -199,8 +206,8 @@ class Sink(Protocol):
         """Take rows of the running epoch.
 
         Encoded connectors: `value`, `key` (BINARY, nullable) and `$meta.KEY` columns for written
-        metadata. Typed: the physical columns, and `$diff` INTEGER unless `append_only`.
-        May block: that is the backpressure. Raises ConnectorError or DataError.
+        metadata; a delete by key has a NULL `value`. Typed: the physical columns, and `$diff`
+        INTEGER unless `append_only`. May block: that is the backpressure. Raises ConnectorError or DataError.
         """
         ...
 

@@ -6,6 +6,12 @@ A format is one module `streamsql/formats/NAME.py`; `'format'='NAME'` imports it
                                     as `NAME.KEY`, `value.NAME.KEY`, `key.NAME.KEY`
     def decoder(schema: Schema, options: Options, record: Schema | None = None) -> Decoding
     def encoder(schema: Schema, options: Options) -> Encoding
+    CHANGES: bool                   absent or False: a record is one row that comes. True: records are
+                                    changes, `Decoding.diffs` says which, and `Encoding.value` may
+                                    name `"$diff"` (+1, -1), of which it makes one record each
+    METADATA: Mapping[str, Metadata]    absent or: what a record says beside its columns; a table names
+                                    it `value.KEY`. `decoder` is then given `metadata`, the keys that
+                                    are used, and its `columns` go on with one expression each
 
 Both are expressions of DuckDB over one raw column, so a batch is decoded by the same statement
 that computes and filters its columns. `decoder` gets in `schema` only the columns that the plan
@@ -53,6 +59,10 @@ class Decoding:
              option asks; None: never. An invalid record is skipped if its reason is NULL.
     arrow    applied to the raw BINARY column before all else, for what SQL cannot express; what
              it gives is of type VARCHAR if `text`
+    diffs    INTEGER[]: the changes that a record makes, -1 or +1 each, in order, at least one and at
+             most two: the record becomes so many rows, each of which has its own as `"$diff"`, which
+             `part` and what is computed after it may name. None: one row, +1
+    part     (name, expression) computed once a row, as `shared` is once a record, before it
     """
 
     columns: tuple[str, ...]
@@ -63,6 +73,8 @@ class Decoding:
     reason: str = "NULL::VARCHAR"
     skip: str | None = None
     arrow: Callable[[pa.ChunkedArray], pa.ChunkedArray] | None = None
+    diffs: str | None = None
+    part: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from streamsql.core.batch import DIFF
-from streamsql.core.format import over
+from streamsql.core.format import Decoding, over
 from streamsql.core.schema import quote, text_literal
 
 if TYPE_CHECKING:
@@ -22,8 +22,13 @@ WATERMARK_OF_ROW = "$watermark_of_row"
 SUSPECT = "$suspect"
 SKIP = "$skip"
 RAISED = "$raised"
+AT = "$at"
 """Columns of the statements beside those of the table: event time and watermark in µs, whether the
-record is in doubt, is to be dropped, and which column's expression raised."""
+record is in doubt, is to be dropped, which column's expression raised, and, where a record may be
+several rows, the number of the record."""
+
+
+_VALUE = "$value"
 
 
 class ScanSQL:
@@ -32,7 +37,7 @@ class ScanSQL:
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
         self._parts: list[tuple[str, Decoded]] = [
-            (f"${name}", part) for name, part in (("value", scan.value), ("key", scan.key)) if part]
+            (raw, part) for raw, part in ((_VALUE, scan.value), ("$key", scan.key)) if part]
 
     def fast(self, source: str) -> str:
         """For chunks in which every record can be looked into and every expression computed."""
@@ -53,11 +58,19 @@ class ScanSQL:
         """
         given = [over(part.decoding.reason, raw) for raw, part in self._parts]
         refused = {n: text_literal(f'column "{n}" is NOT NULL and got NULL') for n in self._required()}
-        null = [f"CASE WHEN {quote(n)} IS NULL THEN {text} END" for n, text in refused.items()]
+        null = [f"CASE WHEN {self._is_null(n)} THEN {text} END" for n, text in refused.items()]
+        at = (quote(AT),) if self._scan.expands else ()
         extra = (f"coalesce({', '.join(given)}) AS \"$reason\"",) if given else ()
-        inner = self._columns(quote(source), guarded=True, extra=extra)
+        inner = self._columns(quote(source), guarded=True, extra=(*extra, *at))
         first = [*(('"$reason"',) if given else ()), *null, "NULL"]
-        return f"SELECT coalesce({', '.join(first)})::VARCHAR AS reason FROM ({inner})"
+        reason = f"coalesce({', '.join(first)})::VARCHAR AS reason"
+        return f"SELECT {', '.join([reason, *at])} FROM ({inner})"
+
+    def _is_null(self, name: str) -> str:
+        """Whether a NOT NULL column is NULL; what is no key of a delete by key may be."""
+        scan = self._scan
+        of_row = f" AND {quote(DIFF)} > 0" if scan.upsert and name not in scan.table.primary_key else ""
+        return f"({quote(name)} IS NULL{of_row})"
 
     def _rows(self, source: str, *, guarded: bool, careful: bool) -> str:
         inner = self._columns(source, guarded=guarded, extra=self._doubts(guarded))
@@ -68,7 +81,8 @@ class ScanSQL:
             inner = f"SELECT *, {made} FROM ({inner})"
         names = [quote(n) for n in self._scan.schema.names]
         hidden = [quote(DIFF)] if not self._scan.append_only else []
-        null = "".join(f" OR {quote(n)} IS NULL" for n in self._required())
+        hidden += [quote(AT)] if self._scan.expands else []
+        null = "".join(f" OR {self._is_null(n)}" for n in self._required())
         suspect = f"CASE WHEN {quote(SKIP)} THEN false ELSE coalesce({quote(SUSPECT)}, false){null} END"
         if guarded:
             suspect = f"CASE WHEN \"$invalid\" THEN true ELSE {suspect} END"
@@ -108,30 +122,51 @@ class ScanSQL:
 
     def _doubts(self, guarded: bool) -> tuple[str, ...]:
         """Whether a record is suspect, or skipped."""
-        suspects = [over(p.decoding.suspect, raw) for raw, p in self._parts if p.decoding.suspect]
-        skips = [over(p.decoding.skip, raw) for raw, p in self._parts if p.decoding.skip]
+        suspects = [self._of_row(over(p.decoding.suspect, raw), raw, guarded)
+                    for raw, p in self._parts if p.decoding.suspect]
+        skips = [self._of_row(over(p.decoding.skip, raw), raw, guarded) for raw, p in self._parts if p.decoding.skip]
         return (_any(suspects) + f" AS {quote(SUSPECT)}", f"coalesce({_any(skips)}, false) AS {quote(SKIP)}",
                 *(('"$invalid"',) if guarded else ()))
+
+    def _of_row(self, test: str, raw: str, guarded: bool) -> str:
+        """A test of a value that a delete by key does not have."""
+        if not self._scan.upsert or raw != _VALUE:
+            return test
+        return f"CASE WHEN {self._deletes(guarded)} THEN false ELSE {test} END"
+
+    def _deletes(self, guarded: bool) -> str:
+        """Whether a record has no value; one that cannot be looked into has."""
+        value = quote(_VALUE)
+        valid = f" AND {quote(_VALUE + '$valid')}" if guarded and self._tests().get(_VALUE) else ""
+        return f"({value} IS NULL{valid})"
+
+    def _diff(self, guarded: bool) -> str:
+        if self._scan.upsert and self._scan.table.encoded:
+            return f"CASE WHEN {self._deletes(guarded)} THEN -1 ELSE 1 END AS {quote(DIFF)}"
+        return quote(DIFF)
 
     def _columns(self, source: str, *, guarded: bool, extra: Sequence[str]) -> str:
         """The physical and metadata columns, then `extra` over the raw columns and what is shared."""
         scan = self._scan
         known = {name: over(sql, raw) for raw, part in self._parts
                  for name, sql in zip(part.columns, part.decoding.columns, strict=True)}
-        columns = [f"{known.get(c.name, quote(c.name))} AS {quote(c.name)}" for c in scan.table.schema]
+        columns = [f"{known.pop(c.name, quote(c.name))} AS {quote(c.name)}" for c in scan.table.schema]
+        columns += [f"{sql} AS {quote(name)}" for name, sql in known.items()]
         columns += [f"CAST({quote(f'$meta.{m.key}')} AS {m.type.duck_type()}) AS {quote(m.name)}"
                     for m in scan.metadata]
         if not scan.append_only:
-            columns.append(quote(DIFF))
+            columns.append(self._diff(guarded))
         inner = self._guard(source) if guarded else source
         for raw, part in self._parts:
-            for name, sql in part.decoding.shared:
-                inner = f"(SELECT *, {over(sql, raw)} AS {quote(over(name, raw))} FROM {inner})"
+            inner = _expanded(inner, raw, part.decoding)
         return f"SELECT {', '.join([*columns, *extra]) or '1'} FROM {inner}"
+
+    def _tests(self) -> dict[str, str]:
+        return {raw: over(p.decoding.valid, raw) for raw, p in self._parts if p.decoding.valid}
 
     def _guard(self, source: str) -> str:
         """The raw table with NULL for what cannot be looked into, and `$invalid`."""
-        tests = {raw: over(p.decoding.valid, raw) for raw, p in self._parts if p.decoding.valid}
+        tests = self._tests()
         if not tests:
             return f"(SELECT *, false AS \"$invalid\" FROM {source})"
         flags = ", ".join(f"coalesce({test}, true) AS {quote(raw + '$valid')}" for raw, test in tests.items())
@@ -140,6 +175,17 @@ class ScanSQL:
         invalid = " OR ".join(f"NOT {quote(raw + '$valid')}" for raw in tests)
         inner = f"SELECT *, {flags} FROM {source}"
         return f"(SELECT * REPLACE ({swaps}), {invalid} AS \"$invalid\" FROM ({inner}))"
+
+
+def _expanded(inner: str, raw: str, decoding: Decoding) -> str:
+    """What is computed once a record; its rows; what is computed once a row."""
+    for name, sql in decoding.shared:
+        inner = f"(SELECT *, {over(sql, raw)} AS {quote(over(name, raw))} FROM {inner})"
+    if decoding.diffs is not None:
+        inner = f"(SELECT *, unnest({over(decoding.diffs, raw)}) AS {quote(DIFF)} FROM {inner})"
+    for name, sql in decoding.part:
+        inner = f"(SELECT *, {over(sql, raw)} AS {quote(over(name, raw))} FROM {inner})"
+    return inner
 
 
 def _try_list(sql: str) -> str:

@@ -16,6 +16,7 @@ from streamsql.core.node import Context, Statement
 from streamsql.errors import DataError
 from streamsql.operators import _scan_sql
 from streamsql.operators._scan_sql import ScanSQL
+from streamsql.operators._watermarks import Int64s
 
 if TYPE_CHECKING:
     from streamsql.operators.scan import Scan
@@ -52,19 +53,26 @@ class Statements:
         self._calm = 0
         self.skips = any(p and p.decoding.skip for p in (node.value, node.key))
 
-    def rows(self, chunk: Chunk, refusals: Refusals) -> pa.Table:
-        """The decoded chunk, row for row, with those that are no rows in `refusals`."""
+    def rows(self, chunk: Chunk, refusals: Refusals) -> tuple[pa.Table, Int64s | None]:
+        """The decoded chunk, with the records that are no rows in `refusals`.
+
+        It is row for row; or beside it stands of each row the number of its record.
+        """
         raw = self._raw(chunk)
         out = self._run_from(self._level, raw)
         self._settle()
+        at = out[_scan_sql.AT].to_numpy() if self._node.expands else None
         suspect = np.flatnonzero(out[_scan_sql.SUSPECT].to_numpy())
+        if at is not None:
+            suspect = np.unique(at[suspect])
         if len(suspect):
-            given = self._run("reasons", self._with_bytes(raw, chunk).take(pa.array(suspect)))["reason"]
-            bad = np.flatnonzero(given.is_valid().to_numpy())
-            refusals.add(suspect[bad].tolist(), "undecodable", given.take(pa.array(bad)).to_pylist())
+            given = self._run("reasons", self._with_bytes(raw, chunk).take(pa.array(suspect)))
+            records = given[_scan_sql.AT].to_numpy() if at is not None else suspect
+            bad = np.flatnonzero(given["reason"].is_valid().to_numpy())
+            refusals.add(records[bad].tolist(), "undecodable", given["reason"].take(pa.array(bad)).to_pylist())
         if _scan_sql.RAISED in out.column_names:
-            self._refuse_raised(raw, out[_scan_sql.RAISED], refusals)
-        return out
+            self._refuse_raised(raw, out[_scan_sql.RAISED], at, refusals)
+        return out, at
 
     def _run_from(self, level: int, raw: pa.Table) -> pa.Table:
         """Try the statements from the fastest that is likely to do, each slower and more patient."""
@@ -88,7 +96,9 @@ class Statements:
     def _blank(self, raw: pa.Table) -> pa.Table:
         """What stands for one row that raises whatever is tried: NULLs, and that it raised."""
         shape = self._run("careful", raw.slice(0, 0)).schema
-        known = {_scan_sql.SUSPECT: [False], _scan_sql.SKIP: [False], _scan_sql.RAISED: [""]}
+        known: dict[str, list[Any]] = {_scan_sql.SUSPECT: [False], _scan_sql.SKIP: [False], _scan_sql.RAISED: [""]}
+        if self._node.expands:
+            known[_scan_sql.AT] = raw[_scan_sql.AT].to_pylist()
         return pa.table([known.get(f.name, [None]) for f in shape], schema=shape)
 
     def _settle(self) -> None:
@@ -97,10 +107,12 @@ class Statements:
             if self._calm <= 0:
                 self._level = 0
 
-    def _refuse_raised(self, raw: pa.Table, raised: pa.ChunkedArray, refusals: Refusals) -> None:
+    def _refuse_raised(self, raw: pa.Table, raised: pa.ChunkedArray, records: Int64s | None,
+                       refusals: Refusals) -> None:
         at = np.flatnonzero(raised.is_valid().to_numpy())
         names = raised.take(pa.array(at)).to_pylist()
-        for n, (position, name) in enumerate(zip(at.tolist(), names, strict=True)):
+        where = at if records is None else records[at]
+        for n, (position, name) in enumerate(zip(where.tolist(), names, strict=True)):
             detail = self._complaint(raw.slice(position, 1)) if n < _EXPLAINED_ROWS else None
             what = f'column "{name}"' if name else "a column"
             refusals.add([position], "computed", [f"{what} cannot be computed"], detail)
@@ -134,7 +146,9 @@ class Statements:
         if not node.table.encoded:
             names += node.table.schema.names
         columns |= {name: table[name] for name in names}
-        if not node.append_only:
+        if node.expands:
+            columns[_scan_sql.AT] = pa.array(np.arange(len(table)))
+        if not node.append_only and not node.table.encoded:
             ones = pa.array(np.ones(len(table), np.int32))
             columns[DIFF] = table[DIFF] if DIFF in table.column_names else ones
         if not columns:

@@ -31,7 +31,10 @@ ErrorMode = Literal["fail", "log", "ignore"]
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A part of the record, decoded: columns[i] of the table is what `decoding.columns[i]` gives."""
+    """A part of the record, decoded: columns[i] of the table is what `decoding.columns[i]` gives.
+
+    Among the value's are the metadata columns that its format reads; they stand last.
+    """
 
     decoding: Decoding
     columns: tuple[str, ...]
@@ -60,6 +63,9 @@ class Scan(Node):
     errors         `error-handling.mode`
     idle_ms        `scan.watermark.idle-timeout`, 0 for never
     future_ms      `scan.watermark.max-future`, 0 for any; only live sources are judged by it
+    upsert         its rows replace (`$diff` +1) or delete (-1) the one of the same primary key, and are
+                   no Z-set: a Normalize stands above. What is no key of a delete may be NULL; a record
+                   without a value is one
     """
 
     table: TableSpec = field(hash=False)
@@ -72,6 +78,17 @@ class Scan(Node):
     errors: ErrorMode = "log"
     idle_ms: int = 30_000
     future_ms: int = 3_600_000
+    upsert: bool = False
+
+    @property
+    def expands(self) -> bool:
+        """A record may be several rows."""
+        return self.value is not None and self.value.decoding.diffs is not None
+
+    def unique_keys(self) -> frozenset[frozenset[str]]:
+        key = frozenset(self.table.primary_key)
+        known = key and not self.append_only and key <= set(self.schema.names)
+        return frozenset([key]) if known else frozenset()
 
     def relation(self, inputs: Sequence[str]) -> str:
         """Over all rows that it let in: kept by the caller as `inputs[0]`, or under the table's name."""
@@ -100,7 +117,8 @@ class ScanStep(Operator):
         Δout = decode(Δrecords) − refused
 
     Input:   chunks of the source, by `ingest`; nothing arrives by `step`
-    Output:  the columns read, `$watermark`, `$seq`; `$diff` if the source is a changelog
+    Output:  the columns read, `$watermark`, `$seq`; `$diff` if the source is a changelog. The rows of
+             one record have its `$seq`, and stand or fall together
     State:   the watermark of each split, counters: `snapshot`, which the engine commits
     Cost:    one DuckDB statement a chunk; a second one over the rows in doubt, if there are any
     Late:    lets late rows through: which window a row is late for, only the window knows
@@ -162,23 +180,28 @@ class ScanStep(Operator):
         if self._statements is None:
             self._statements = Statements(self.node, self._context)
         refusals = Refusals()
-        out = self._statements.rows(chunk, refusals)
-        skipped = out[_scan_sql.SKIP].to_numpy() if self._statements.skips else np.zeros(len(chunk), bool)
+        out, at = self._statements.rows(chunk, refusals)
+        split, offset = (chunk.split, chunk.offset) if at is None else (chunk.split[at], chunk.offset[at])
+        skipped = out[_scan_sql.SKIP].to_numpy() if self._statements.skips else np.zeros(len(split), bool)
         rowtime, moves = self._times(out)
-        self._refuse_future(rowtime, refusals)
+        self._refuse_future(rowtime, at, refusals)
         dropped = skipped.copy()
         if refusals.rows:
-            at = sorted(refusals.rows)
-            dropped[at] = True
-            self._set_aside(chunk, at, refusals)
+            refused = sorted(refusals.rows)
+            bad = np.zeros(len(chunk), bool)
+            bad[refused] = True
+            dropped |= bad if at is None else bad[at]
+            skipped = skipped & ~(bad if at is None else bad[at])
+            self._set_aside(chunk, refused, refusals)
         if moves is not None:
             moves[dropped] = MIN_WATERMARK
         else:
-            moves = np.full(len(chunk), MIN_WATERMARK, np.int64)
-        before = self._watermarks.before(chunk.split, moves, self._context.clock.monotonic_s())
+            moves = np.full(len(split), MIN_WATERMARK, np.int64)
+        before = self._watermarks.before(split, moves, self._context.clock.monotonic_s())
         self._counts["rows"] += len(chunk)
-        self._counts["skipped"] += int(np.count_nonzero(dropped)) - len(refusals.rows)
-        return self._batch(chunk, out, before, rowtime, dropped)
+        self._counts["skipped"] += int(np.count_nonzero(skipped))
+        seq = (split.astype(np.int64) << SEQ_SHIFT) | offset
+        return self._batch(seq, out, before, rowtime, dropped)
 
     @staticmethod
     def _times(out: pa.Table) -> tuple[Int64s | None, Int64s | None]:
@@ -190,7 +213,7 @@ class ScanStep(Operator):
         moves[rowtime == 2**63 - 1] = MIN_WATERMARK
         return rowtime, moves
 
-    def _refuse_future(self, rowtime: Int64s | None, refusals: Refusals) -> None:
+    def _refuse_future(self, rowtime: Int64s | None, records: Int64s | None, refusals: Refusals) -> None:
         if rowtime is None or not self._live or not self.node.future_ms:
             return
         limit = self._context.clock.now_us() + self.node.future_ms * 1000
@@ -199,12 +222,11 @@ class ScanStep(Operator):
             assert self.node.rowtime is not None
             reasons = [f'"{self.node.rowtime.column}" is {np.datetime64(int(rowtime[i]), "us")}, '
                        f"more than {_duration(self.node.future_ms)} past the clock" for i in at]
-            refusals.add(at.tolist(), "future", reasons,
+            refusals.add((at if records is None else records[at]).tolist(), "future", reasons,
                          "a clock is wrong, or 'scan.watermark.max-future' is too small")
 
-    def _batch(self, chunk: Chunk, out: pa.Table, before: Int64s, rowtime: Int64s | None,
+    def _batch(self, seq: Int64s, out: pa.Table, before: Int64s, rowtime: Int64s | None,
                dropped: np.ndarray[Any, Any]) -> Batch | None:
-        seq = (chunk.split.astype(np.int64) << SEQ_SHIFT) | chunk.offset
         late = rowtime is not None and bool(((rowtime <= before) & ~dropped).any())
         columns: dict[str, Any] = {name: out[name] for name in self.node.schema.names}
         columns |= {DIFF: out[DIFF]} if not self.node.append_only else {}

@@ -29,7 +29,7 @@ class Connector(Protocol):
 
 class FormatModule(Protocol):
     OPTIONS: tuple[Option, ...]
-    decoder: Callable[[Schema, Options, Schema | None], Decoding]
+    decoder: Callable[..., Decoding]
     encoder: Callable[[Schema, Options], Encoding]
 
 
@@ -40,9 +40,13 @@ def _installed(package: str) -> Mapping[str, EntryPoint]:
 
 
 def names(package: str) -> list[str]:
-    """All connectors (package `connectors`) or formats: ours, then those of entry points."""
+    """All connectors (package `connectors`) or formats: ours, and those of entry points.
+
+    `kafka_reader` is a part of `kafka`; `upsert_kafka`, as there is no `upsert`, is `upsert-kafka`.
+    """
     path = getattr(streamsql, package).__path__
-    ours = [m.name for m in pkgutil.iter_modules(path) if "_" not in m.name]
+    modules = {m.name for m in pkgutil.iter_modules(path)}
+    ours = {n.replace("_", "-") for n in modules if "_" not in n or n.split("_")[0] not in {*modules, ""}}
     return sorted({*ours, *_installed(package)})
 
 

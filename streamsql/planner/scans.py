@@ -6,7 +6,7 @@ a ROW with a field of the same name too many, and never one too few.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
@@ -14,12 +14,14 @@ from streamsql.core.connector import MetadataColumn, TableSpec
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema, quote
 from streamsql.errors import PlanError
+from streamsql.operators.normalize import Normalize
 from streamsql.operators.project import Project
 from streamsql.operators.scan import Decoded, ErrorMode, Rowtime, Scan
 from streamsql.operators.side import SideScan
 from streamsql.operators.union import Union
 from streamsql.planner import modules
 from streamsql.planner.catalog import ERRORS, Table, TableColumn
+from streamsql.planner.changelogs import VALUE_PREFIX, changes_of, is_formats, key_columns
 from streamsql.planner.options import FormatUse, TableOptions, table_options
 from streamsql.planner.relational import Constant, TableLeaf, folded
 
@@ -91,9 +93,11 @@ def _scanned(node: Node, extra: Extra) -> Node:
 
 def _leaf(leaf: TableLeaf, extra: Extra) -> Node:
     if not leaf.side:
-        made = scan(leaf.table, leaf.schema, extra)
+        made = scan(leaf.table, _with_key(leaf), extra)
         _require_distinct(leaf.table, [*made.table.schema.names, *(m.name for m in made.metadata)])
-        return made
+        if not made.upsert:
+            return made
+        return Normalize((made,), leaf.schema, False, made.hidden, leaf.table.name, leaf.table.primary_key)
     whole = (
         scan(
             leaf.table,
@@ -104,6 +108,14 @@ def _leaf(leaf: TableLeaf, extra: Extra) -> Node:
         else None
     )
     return SideScan((), leaf.schema, True, leaf.hidden, leaf.table.name, leaf.side, whole)
+
+
+def _with_key(leaf: TableLeaf) -> Schema:
+    """The columns that are read of a table; of one of upserts its key too, which they are told apart by."""
+    read, table = leaf.schema, leaf.table
+    if changes_of(table, write=False) != "upsert":
+        return read
+    return Schema((*read, *(Column(k, table[k].type) for k in table.primary_key if k not in read)), table.primary_key)
 
 
 def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
@@ -126,7 +138,13 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
     if not used and options.value is None:
         used = list(table.physical[:1])  # a typed chunk without columns could not say how many rows it has
     physical = [c for c in used if c.kind == "physical"]
-    metadata = tuple(MetadataColumn(c.name, c.metadata_key, c.type, c.virtual) for c in used if c.kind == "metadata")
+    described = [c for c in used if c.kind == "metadata" and is_formats(given, c.metadata_key)]
+    metadata = tuple(
+        MetadataColumn(c.name, c.metadata_key, c.type, c.virtual)
+        for c in used
+        if c.kind == "metadata" and c not in described
+    )
+    mode = changes_of(table, write=False)
     spec = TableSpec(
         table.name,
         _physical(physical),
@@ -137,9 +155,9 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
         given,
         declared=_physical(table.physical),
     )
-    value, key = _decoders(table, physical, options)
+    value, key = _decoders(table, physical, described, options)
     rowtime = Rowtime(table.watermark.column, table.watermark.sql) if table.watermark else None
-    append_only = table.options.get("changelog-mode", "append") == "append"
+    append_only = mode == "append"
     hidden = ("$watermark", "$seq") if append_only else ("$diff", "$watermark", "$seq")
     return Scan(
         (),
@@ -156,6 +174,7 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
         cast(ErrorMode, options.engine.text("error-handling.mode")),
         options.engine.integer("scan.watermark.idle-timeout"),
         options.engine.integer("scan.watermark.max-future"),
+        mode == "upsert",
     )
 
 
@@ -195,12 +214,13 @@ def _physical(columns: Iterable[TableColumn]) -> Schema:
 
 
 def _decoders(
-    table: Table, physical: list[TableColumn], options: TableOptions
+    table: Table, physical: list[TableColumn], described: list[TableColumn], options: TableOptions
 ) -> tuple[Decoded | None, Decoded | None]:
-    """How the columns that are read come from the value and the key of a record."""
+    """How the columns that are read come from the value and the key of a record; `described` are the
+    metadata columns that the value's format reads."""
     if options.value is None:
         return None, None
-    in_key = set(options.key_fields) if options.key else set()
+    in_key = set(key_columns(table, options.key_fields)) if options.key else set()
     prefix = options.engine.text("key.fields-prefix")
     key = None
     if options.key and any(c.name in in_key for c in physical):
@@ -208,11 +228,20 @@ def _decoders(
         key = _decoded(options.key, read, [c for c in table.physical if c.name in in_key], prefix)
     except_key = options.engine.text("value.fields-include") == "except_key"
     held = [c for c in table.physical if not (except_key and c.name in in_key)]
-    return _decoded(options.value, [c for c in physical if c.name not in in_key], held, ""), key
+    return _decoded(options.value, [c for c in physical if c.name not in in_key], held, "", described), key
 
 
-def _decoded(use: FormatUse, read: list[TableColumn], held: list[TableColumn], prefix: str) -> Decoded:
+def _decoded(
+    use: FormatUse, read: list[TableColumn], held: list[TableColumn], prefix: str, described: Sequence[TableColumn] = ()
+) -> Decoded:
     """Columns that come from one part of the record, which holds more; there they lack the prefix."""
     module = modules.format_module(use.name, "format")
     schemas = [Schema(tuple(Column(c.name.removeprefix(prefix), c.type) for c in columns)) for columns in (read, held)]
-    return Decoded(module.decoder(schemas[0], use.options, schemas[1]), tuple(c.name for c in read))
+    names = tuple(c.name for c in (*read, *described))
+    if not described:
+        return Decoded(module.decoder(schemas[0], use.options, schemas[1]), names)
+    keys = tuple(c.metadata_key.removeprefix(VALUE_PREFIX) for c in described)
+    made = module.decoder(schemas[0], use.options, schemas[1], metadata=keys)
+    given = zip(made.columns[len(read) :], described, strict=True)
+    casts = tuple(f"CAST({sql} AS {c.type.duck_type()})" for sql, c in given)
+    return Decoded(replace(made, columns=(*made.columns[: len(read)], *casts)), names)

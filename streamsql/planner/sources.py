@@ -16,6 +16,7 @@ from streamsql.errors import BindError, PlanError, Span, SQLTypeError, did_you_m
 from streamsql.operators.keep import left
 from streamsql.planner import modules
 from streamsql.planner.catalog import ERRORS, LATE, Materialized, Table, View
+from streamsql.planner.changelogs import changes_of
 from streamsql.planner.joins import join
 from streamsql.planner.laterals import is_table_function, lateral_join, table_function
 from streamsql.planner.relational import Constant, TableLeaf, kept_log
@@ -256,7 +257,7 @@ def table_relation(table: Table) -> Relation:
         Column(c.name, c.type, "rowtime" if c.name == rowtime else "proctime" if c.proctime else "")
         for c in table.columns
     )
-    append_only = table.options.get("changelog-mode", "append") == "append"
+    append_only = changes_of(table, write=False) == "append"
     hidden = (WATERMARK, SEQ) if append_only else (DIFF, WATERMARK, SEQ)
     node = TableLeaf((), Schema(columns, table.primary_key), append_only, hidden, table)
     return Relation(node, tuple(Field(c.name, c.name, c.type, c.time) for c in columns))
