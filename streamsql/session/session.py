@@ -12,6 +12,7 @@ import pyarrow as pa
 from streamsql.connectors.memory import NAMESPACE, MemoryTable, Namespace
 from streamsql.core.batch import SEQ, WATERMARK
 from streamsql.core.clock import Clock, SystemClock
+from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema, quote, text_literal
 from streamsql.core.types import STRING
 from streamsql.engine.checkpoint import fingerprint_of
@@ -22,7 +23,7 @@ from streamsql.errors import BindError, Source, SQLError, StateError, StreamSQLE
 from streamsql.operators.keep import Keep, Shelf, log_schema
 from streamsql.planner.catalog import Catalog, TableColumn
 from streamsql.planner.planner import Plan, Planner
-from streamsql.planner.relational import Constant
+from streamsql.planner.relational import Constant, leaves
 from streamsql.session.facts import CatalogView, Facts, Result
 from streamsql.session.query import Query
 from streamsql.session.settings import SETTINGS, checked
@@ -323,7 +324,7 @@ class Session:
         name = name or f"job-{self._jobs}"
         settings = {**self.settings, **({INTERVAL: f"{freshness_ms} ms"} if freshness_ms else {})}
         job_plan = JobPlan(plan.roots, plan.text, settings)
-        state = self._state(name)
+        state = None if isinstance(statement, st.Select) and _reads_once(_leaves(plan)) else self._state(name)
         root, shelf = plan.roots[0], Shelf()
         if isinstance(root, Keep):
             self._shelves[root.name] = shelf
@@ -387,6 +388,16 @@ class Session:
             )
         query.stop()
         return Result("message", f"job {statement.job} stopped")
+
+
+def _leaves(plan: Plan) -> list[Node]:
+    return [leaf for root in plan.roots for leaf in leaves(root)]
+
+
+def _reads_once(found: Sequence[Node]) -> bool:
+    """Constants alone, or rows kept elsewhere: a SELECT of them is answered anew each time, not gone on with."""
+    constants = [leaf for leaf in found if isinstance(leaf, Constant)]
+    return len(constants) == len(found) or any(c.kept for c in constants)
 
 
 def _created(kind: str, name: st.Name, made: object) -> Result:
