@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,23 @@ AT = "$at"
 other input's."""
 NUMBER = "$n"
 """BIGINT: the place of a row in its batch."""
+
+
+Columns = Sequence[tuple[str, str]]
+"""Names and DuckDB texts over the columns of both sides."""
+
+
+def selected(columns: Columns) -> str:
+    return ", ".join(f"{sql} AS {quote(name)}" for name, sql in columns)
+
+
+def some(columns: Columns, needed: Collection[str]) -> Collection[str]:
+    """`needed`, or one column: Arrow counts no rows without."""
+    return needed if any(name in needed for name, _ in columns) else [columns[0][0]]
+
+
+def kept(columns: Columns, needed: Collection[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, sql) for name, sql in columns if name in needed)
 
 
 def rowtime_us(column: str) -> str:
@@ -78,8 +95,21 @@ class JoinInput:
         return rows.set_column(index, rows.schema.field(index), pa.array(at))
 
 
-def padded(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`rows` in the form of `schema`, NULL in the columns that they do not have."""
-    columns = [rows.column(f.name).cast(f.type) if f.name in rows.column_names else pa.nulls(rows.num_rows, f.type)
-               for f in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
+class Alone:
+    """The rows of one side that meet none of the other, as rows of the join: the other's columns are NULL."""
+
+    def __init__(self, node: Node, port: int, context: Context, columns: Columns) -> None:
+        names = node.inputs[port].schema.names
+        hidden = [pa.field(h, pa.int32() if h == DIFF else pa.int64()) for h in node.hidden]
+        self._schema = pa.schema([*(node.inputs[port].schema.arrow()), *hidden])
+        self._input = context.database.over(f"{context.name}$alone{port}", self._schema)
+        absent = [f"CAST(NULL AS {c.type.duck_type()}) AS {quote(c.name)}" for c in node.inputs[1 - port].schema]
+        inner = ", ".join([*(quote(n) for n in (*names, *node.hidden)), *absent])
+        hidden_names = "".join(f", {quote(h)}" for h in node.hidden)
+        self._statement = context.database.compute(
+            f"SELECT {selected(columns)}{hidden_names} FROM (SELECT {inner} FROM {quote(self._input.name)})")
+
+    def rows(self, rows: pa.Table) -> pa.Table:
+        """`rows` have the side's columns and the hidden ones of the join."""
+        self._input.set(rows.select(self._schema.names))
+        return self._statement.run()

@@ -12,8 +12,21 @@ import pyarrow as pa
 from streamsql.core.batch import DERIVED_SEQ, MAX_WATERMARK, SEQ, WATERMARK, Batch
 from streamsql.core.node import Context, Explain, Node, Operator, Statement
 from streamsql.core.schema import quote
-from streamsql.operators._join_input import AT, NUMBER, JoinInput, behind, derived_seq, padded, rowtime_us
+from streamsql.operators._join_input import (
+    AT,
+    NUMBER,
+    Alone,
+    JoinInput,
+    behind,
+    derived_seq,
+    kept,
+    rowtime_us,
+    selected,
+    some,
+)
+from streamsql.operators._matching import Matching
 from streamsql.operators._progress import Progress, origins
+from streamsql.operators.join import JoinKind
 from streamsql.state.table import KEY, ROW, key_of
 from streamsql.windows.window import MILLISECOND_US, floored, shown
 
@@ -23,22 +36,20 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class IntervalJoin(Node):
-    """`left [LEFT | RIGHT | FULL] JOIN right ON keys AND right.time BETWEEN left.time + lower AND left.time + upper`.
+    """`left [LEFT | RIGHT | FULL] JOIN right ON … AND right.time BETWEEN left.time + lower AND left.time + upper`.
 
-    kind      INNER, LEFT, RIGHT or FULL
-    keys      DuckDB text over the left's columns and over the right's, compared by =
+    matching  when two rows match whose times do
+    columns   name and DuckDB text over both sides' columns, in the order of the schema
     times     the rowtime column of the left and of the right
     lower_us, upper_us   right.time - left.time, both included; none fits where lower is above upper
-    residual  DuckDB text over the columns of both, '' for none
-    The columns of both inputs have distinct names, by which the schema takes them.
     """
 
-    kind: str
-    keys: tuple[tuple[str, str], ...]
+    kind: JoinKind
+    matching: Matching
+    columns: tuple[tuple[str, str], ...]
     times: tuple[str, str]
     lower_us: int
     upper_us: int
-    residual: str = ""
 
     def outer(self, port: int) -> bool:
         """Rows of this input that meet none come padded."""
@@ -58,14 +69,13 @@ class IntervalJoin(Node):
 
     def relation(self, inputs: Sequence[str]) -> str:
         left, right = (rowtime_us(t) for t in self.times)
-        conditions = [f"{a} = {b}" for a, b in self.keys]
-        conditions.append(f"{right} - {left} BETWEEN {self.lower_us} AND {self.upper_us}")
-        conditions += [f"({self.residual})"] if self.residual else []
-        columns = ", ".join(quote(c) for c in self.schema.names) or "1"
-        return f"SELECT {columns} FROM {inputs[0]} {self.kind} JOIN {inputs[1]} ON {' AND '.join(conditions)}"
+        between = f"{right} - {left} BETWEEN {self.lower_us} AND {self.upper_us}"
+        return (f"SELECT {selected(self.columns)} FROM {inputs[0]} {self.kind} JOIN {inputs[1]} "
+                f"ON {self.matching.on()} AND {between}")
 
     def narrowed(self, needed: Collection[str]) -> IntervalJoin:
-        return replace(self, schema=self.schema.only(needed))
+        needed = some(self.columns, needed)
+        return replace(self, columns=kept(self.columns, needed), schema=self.schema.only(needed))
 
     def operator(self, context: Context) -> Operator:
         return IntervalJoinStep(self, context)
@@ -74,14 +84,12 @@ class IntervalJoin(Node):
         return True
 
     def explain(self) -> Explain:
-        keys = ", ".join(f"{a} = {b}" for a, b in self.keys)
         left, right = self.times
         between = f"{right} - {left} from {shown(self.lower_us)} to {shown(self.upper_us)}"
-        details = [("kind", self.kind.lower()), *([("keys", keys)] if keys else []), ("interval", between)]
-        details += [("condition", self.residual)] if self.residual else []
-        details.append(("keeps", f"left rows for {shown(max(self.kept_us(0), 0))}, right rows for "
-                                 f"{shown(max(self.kept_us(1), 0))}, by watermark"))
-        return Explain("IntervalJoin", tuple(details))
+        stay = [shown(max(self.kept_us(port), 0)) for port in (0, 1)]
+        return Explain("IntervalJoin", (
+            ("kind", self.kind.lower()), ("interval", between), ("on", self.matching.on()),
+            ("keeps", f"left rows for {stay[0]}, right rows for {stay[1]}, by watermark")))
 
 
 class IntervalJoinStep(Operator):
@@ -116,12 +124,13 @@ class IntervalJoinStep(Operator):
                                   required=_UNTIL) for port in (0, 1)]
         self._states = []
         for port in (0, 1):
-            kept = [*node.inputs[port].schema.names, KEY, _UNTIL, AT, SEQ]
-            shape = pa.schema([*(self._inputs[port].schema.field(n) for n in kept), pa.field(_MATCHED, pa.bool_())])
+            names = [*node.inputs[port].schema.names, KEY, _UNTIL, AT, SEQ]
+            shape = pa.schema([*(self._inputs[port].schema.field(n) for n in names), pa.field(_MATCHED, pa.bool_())])
             self._states.append(database.state(f"{context.name}$kept{port}", shape, time=_UNTIL))
         self._rows = [database.over(f"{context.name}$rows{p}", _numbered(self._inputs[p].schema.empty_table()).schema)
                       for p in (0, 1)]
         self._found = [database.over(f"{context.name}$found{p}", self._states[p].found_schema) for p in (0, 1)]
+        self._alone = [Alone(node, port, context, node.columns) for port in (0, 1)]
         self._joins: list[Statement] = [database.compute(self._join_sql(port)) for port in (0, 1)]
 
     def _join_sql(self, port: int) -> str:
@@ -137,8 +146,7 @@ class IntervalJoinStep(Operator):
         low, high = node.bounds(port)
         shift = node.kept_us(port) - node.kept_us(other)
         conditions = [f'"$asked" = "{KEY}" AND "{_UNTIL}2" - "{_UNTIL}" + {shift} BETWEEN {low} AND {high}']
-        conditions += [f"{a} = {b}" for a, b in node.keys]
-        conditions += [f"({node.residual})"] if node.residual else []
+        conditions += [node.matching.condition] if node.matching.condition else []
         at, seq = f'"{AT}"', f'"{SEQ}"'
         alive = f'"{_UNTIL}2" >= "{AT}"'
         if self._mingled:  # both have come of one source: of two rows either may be the later one
@@ -146,7 +154,7 @@ class IntervalJoinStep(Operator):
             at, seq = f'greatest("{AT}", "{AT}2")', f'CASE WHEN {later} THEN "{SEQ}" ELSE "{SEQ}2" END'
             alive = f'CASE WHEN {later} THEN {alive} ELSE "{_UNTIL}" > "{AT}" AND "{_UNTIL}" >= "{AT}2" END'
         conditions.append(alive)
-        columns = [quote(c) for c in node.schema.names]
+        columns = [selected(node.columns)]
         columns += [f'{behind(at, self._delay_us)} AS "{WATERMARK}"', f'{derived_seq(seq)} AS "{SEQ}"']
         return (f'SELECT {", ".join(columns)}, "{NUMBER}", "{ROW}" FROM ({asked}) b '
                 f'JOIN (SELECT {theirs} FROM {found}) f ON {" AND ".join(conditions)} ORDER BY "{NUMBER}", "{ROW}"')
@@ -183,11 +191,11 @@ class IntervalJoinStep(Operator):
     def _keep(self, port: int, rows: pa.Table, matched: Bools) -> pa.Table:
         """Keep the rows that may meet others yet; those to be padded now."""
         until, at = (rows.column(n).to_numpy() for n in (_UNTIL, AT))
-        kept = until > at
+        stays = until > at
         outer = self._node.outer(port)
-        wanted = kept if outer else kept & rows.column(_KEYED).to_numpy()
+        wanted = stays if outer else stays & rows.column(_KEYED).to_numpy()
         self._states[port].add(_flagged(rows, matched).filter(pa.array(wanted)))
-        lost = ~kept & ~matched
+        lost = ~stays & ~matched
         if not lost.any():
             return rows.slice(0, 0)
         if not outer:
@@ -204,7 +212,7 @@ class IntervalJoinStep(Operator):
         at = np.maximum(rows.column(by).to_numpy(), -MAX_WATERMARK + delay_us) - delay_us
         visible = rows.select([c for c in rows.column_names if c in self._node.inputs[port].schema])
         made = visible.append_column(WATERMARK, pa.array(at)).append_column(SEQ, pa.array(_derived(seq)))
-        return padded(made, self._shape)
+        return self._alone[port].rows(made).cast(self._shape)
 
     def advance(self, watermark_us: int) -> Batch | None:
         out = []
@@ -230,14 +238,14 @@ class IntervalJoinStep(Operator):
 def _computed(node: IntervalJoin, port: int) -> list[tuple[str, str]]:
     """What a row is kept and found by: the end of its stay, and the hashes of key and time bucket, its own
     and those of the two buckets in which its partners lie."""
-    keys = [pair[port] for pair in node.keys]
+    keys = [pair[port] for pair in node.matching.keys]
     time, (low, high) = rowtime_us(node.times[port]), node.bounds(port)
     width = max(high - low, 1)
 
     def bucket(us: int) -> str:
         return key_of([*keys, floored(f"({time} + {us})", width, 0)])
 
-    keyed = " AND ".join(f"({k}) IS NOT NULL" for k in keys) or "TRUE"
+    keyed = f"({node.matching.guards[port] or 'TRUE'}) IS TRUE"
     return [(_UNTIL, f"{time} + {node.kept_us(port)}"), (KEY, bucket(0)), (_LOW, bucket(low)), (_HIGH, bucket(high)),
             (_KEYED, keyed)]
 

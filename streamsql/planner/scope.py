@@ -37,6 +37,7 @@ class Window:
     proctime           it is a window of processing time: the clock closes it
     lengths            raises where an aggregation does not take the lengths, at their place
     aggregated         the rows are results of closed windows already
+    spec               the lengths: windows of one function and one spec are the same windows
     """
 
     start: str
@@ -48,6 +49,7 @@ class Window:
     rowtime: bool = True
     proctime: bool = False
     lengths: Callable[[], None] | None = field(default=None, compare=False)
+    spec: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,14 @@ class Scope:
             self.correlated = True
             return self.outer.column(tree)
         raise self._unknown(parts, tree)
+
+    def has(self, tree: exp.Expr) -> bool:
+        """Whether a column is of this scope itself, not of one around it; an ambiguous name is not."""
+        parts = [part.name for part in tree.parts] if isinstance(tree, exp.Column) else [tree.name]
+        try:
+            return self._resolve(parts, tree) is not None
+        except BindError:
+            return False
 
     def call(self, tree: exp.Expr) -> Typed | None:
         return None

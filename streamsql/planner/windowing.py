@@ -67,7 +67,7 @@ def window_table(sources: Sources, tree: WindowTable, outer: Scope | None) -> Re
     local = field.type.root == "TIMESTAMP_LTZ"
     lengths = None if tree.meta.get(GROUP_WINDOW) or isinstance(bounds, Session) else partial(_check, tree, bounds)
     window = Window(names[0], names[1], names[2], local, function, rowtime=field.time == "rowtime",
-                    proctime=field.time == "proctime", lengths=lengths)
+                    proctime=field.time == "proctime", lengths=lengths, spec=bounds)
     return Relation(node, tuple(fields), window)
 
 

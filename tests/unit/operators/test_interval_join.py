@@ -14,13 +14,15 @@ from streamsql.core.clock import ManualClock
 from streamsql.core.node import Context, Operator
 from streamsql.core.schema import Column, Schema, quote
 from streamsql.core.types import BIGINT, STRING, timestamp
+from streamsql.operators._matching import Matching
 from streamsql.operators.interval_join import IntervalJoin
+from streamsql.operators.join import JoinKind
 from streamsql.state.database import Database
 from tests.unit.operators.driving import SECOND, Row, Side, bag, batch, leaf, stamped
 
 L = leaf(name="l")
 R = leaf(Column("k2", STRING), Column("w", BIGINT), Column("ts2", timestamp(3), "rowtime"), name="r")
-KINDS = ("INNER", "LEFT", "RIGHT", "FULL")
+KINDS: tuple[JoinKind, ...] = ("INNER", "LEFT", "RIGHT", "FULL")
 
 
 @pytest.fixture
@@ -30,11 +32,14 @@ def database() -> Iterator[Database]:
     opened.close()
 
 
-def interval_join(kind: str, low: int, high: int, *, keyed: bool = True, residual: str = "") -> IntervalJoin:
+def interval_join(kind: JoinKind, low: int, high: int, *, keyed: bool = True, residual: str = "") -> IntervalJoin:
     columns = [Column(c.name, c.type.as_nullable(), c.time) for c in (*L.schema, *R.schema)]
     keys = (('"k"', '"k2"'),) if keyed else ()
-    return IntervalJoin((L, R), Schema(tuple(columns)), True, (WATERMARK, SEQ), kind, keys, ("ts", "ts2"),
-                        low * SECOND, high * SECOND, residual)
+    condition = " AND ".join([*(['"k" = "k2"'] if keyed else []), *([residual] if residual else [])]) or None
+    guards = ('"k" IS NOT NULL', '"k2" IS NOT NULL') if keyed else (None, None)
+    texts = tuple((c.name, quote(c.name)) for c in columns)
+    return IntervalJoin((L, R), Schema(tuple(columns)), True, (WATERMARK, SEQ), kind, Matching(keys, condition, guards),
+                        texts, ("ts", "ts2"), low * SECOND, high * SECOND)
 
 
 class Driven:
@@ -97,7 +102,7 @@ def expected(node: IntervalJoin, database: Database, left: list[Row], right: lis
 @settings(max_examples=150, deadline=None)
 @given(inputs(), st.sampled_from(KINDS), st.integers(-6, 6), st.integers(-1, 8), st.booleans(), st.booleans())
 def test_the_sum_of_all_changes_is_the_batch_answer(
-    given_: tuple[list[Row], list[Row], int], kind: str, low: int, width: int, keyed: bool, residual: bool
+    given_: tuple[list[Row], list[Row], int], kind: JoinKind, low: int, width: int, keyed: bool, residual: bool
 ) -> None:
     left, right, seed = given_
     rng = random.Random(seed)
