@@ -11,6 +11,7 @@ from streamsql.operators.group_aggregate import GroupAggregate
 from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Window
 from streamsql.planner.selects import AggregateScope, Key, SelectScope, aggregate_name
+from streamsql.planner.subqueries import attach
 from streamsql.planner.windowing import window_aggregate
 from streamsql.sql import exp, span_of
 
@@ -35,6 +36,7 @@ def grouped(tree: exp.Select, source: Relation, scope: SelectScope) -> tuple[Rel
     for clause in [*tree.expressions, tree.args.get("having"), tree.args.get("order")]:
         if clause is not None and not isinstance(clause, exp.Star):
             _collect(clause, above)
+    source = attach(source, scope)
     indexes = [tuple(sorted({expressions.index(e) for e in s})) for s in sets]
     window = source.window
     if window is not None and not constant(source.node) and _windowed(window, keys, indexes):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast as typed_as
+from typing import TYPE_CHECKING, Literal
+from typing import cast as typed_as
 
 from streamsql.core.batch import DIFF, SEQ, WATERMARK
 from streamsql.core.schema import Column, Schema, quote
 from streamsql.errors import BindError, PlanError, SQLTypeError
 from streamsql.operators._matching import Matching
 from streamsql.operators.join import Join, JoinKind
+from streamsql.operators.semi_join import SemiJoin
 from streamsql.planner import time_joins
-from streamsql.planner.predicates import Predicate, compared, conjuncts, predicate
+from streamsql.planner.predicates import Pending, Predicate, compared, conjuncts, predicate
 from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope, boolean
@@ -23,21 +25,24 @@ if TYPE_CHECKING:
     from streamsql.planner.sources import Sources
 
 
+SemiKind = Literal["SEMI", "ANTI"]
+
+
 @dataclass(frozen=True, slots=True)
 class JoinClause:
     """A join before it is known which operator runs it.
 
-    kind        INNER, LEFT, RIGHT or FULL
+    kind        INNER, LEFT, RIGHT or FULL; SEMI and ANTI for what IN, EXISTS and their negations make of WHERE
     left, right the two inputs; the columns of their nodes have distinct names, ignoring case
     predicates  the conjuncts of ON and USING, and of WHERE where they belong to the join
     columns     of the result: the field that a clause may name, and its DuckDB text over both inputs;
                 fields are as above a regular join, without time attributes
-    tree        the exp.Join; errors point at it
+    tree        the exp.Join, or the conjunct of WHERE; errors point at it
     version     FOR SYSTEM_TIME AS OF what, or None
     outer       the scope around the query, for a subquery
     """
 
-    kind: JoinKind
+    kind: JoinKind | SemiKind
     left: Relation
     right: Relation
     predicates: tuple[Predicate, ...]
@@ -48,24 +53,36 @@ class JoinClause:
     outer: Scope | None = field(default=None, compare=False)
 
 
-def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None,
-         where: Sequence[exp.Expr] = ()) -> Relation:
-    """`left [kind] JOIN right [ON … | USING (…)]`, or a comma; `where` are further conjuncts of an inner join."""
+def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None, where: Pending) -> Relation:
+    """`left [kind] JOIN right [ON … | USING (…)]`, or a comma; it takes what it can answer of WHERE."""
     method, side = (str(tree.args.get(k) or "").upper() for k in ("method", "side"))
     item, version = _unversioned(tree.this)
-    right = renamed(left, sources.item(item, outer))
+    right = sources.item(item, outer)
     qualifiers = {f.qualifier for f in left.fields if f.qualifier} & {f.qualifier for f in right.fields}
     if qualifiers:
         raise BindError(f'"{min(qualifiers)}" is in FROM twice', span_of(tree.this), hint="Give one of them an alias.")
-    scope = SelectScope((*left.fields, *right.fields), sources.planner, outer)
-    columns, predicates = _merged(tree, side, left, right, _using(tree, method, left, right), scope)
     on = tree.args.get("on")
     if on is not None:
-        boolean(scope.binder.bind(on), on, "ON")  # so that an error is of the whole condition
-    for part in [*(conjuncts(on) if on is not None else ()), *where]:
-        predicates.append(predicate(part, scope.binder, left, right))
+        whole = SelectScope((*left.fields, *renamed(left, right).fields), sources.planner, outer)
+        boolean(whole.binder.bind(on), on, "ON")  # so that an error is of the whole condition
+    rest = Pending(conjuncts(on) if on is not None else (), sources.planner)
+    if version is None:  # a version that is filtered out would let an older one match
+        side = where.kept(side, left, right)
+        right = where.filtered(right) if side in ("", "RIGHT") else right
+        right = rest.filtered(right) if side in ("", "LEFT") else right
+    left = rest.filtered(left) if side in ("", "RIGHT") else left
+    right = renamed(left, right)
+    scope = SelectScope((*left.fields, *right.fields), sources.planner, outer)
+    columns, predicates = _merged(tree, side, left, right, _using(tree, method, left, right), scope)
+    further = where.between(left, right) if not side and version is None else []
+    predicates += [predicate(part, scope.binder, left, right) for part in (*rest.parts, *further)]
     kind = typed_as(JoinKind, side or "INNER")
     return planned(JoinClause(kind, left, right, tuple(predicates), tuple(columns), tree, sources, version, outer))
+
+
+def keeps_left(tree: exp.Join) -> bool:
+    """What is asked of the left rows may be asked before the join."""
+    return str(tree.args.get("side") or "").upper() in ("", "LEFT")
 
 
 def planned(clause: JoinClause) -> Relation:
@@ -80,6 +97,8 @@ def planned(clause: JoinClause) -> Relation:
 
 def regular(clause: JoinClause) -> Relation:
     """A join that remembers all rows of both inputs."""
+    if clause.kind in ("SEMI", "ANTI"):
+        return _semi(clause)
     left, right = clause.left.node, clause.right.node
     fields = tuple(f for f, _ in clause.columns)
     schema = Schema(tuple(Column(f.column, f.type) for f in fields))
@@ -88,8 +107,23 @@ def regular(clause: JoinClause) -> Relation:
     if constant(left) and constant(right):
         append_only, hidden = True, (WATERMARK, SEQ)
     columns = tuple((f.column, sql) for f, sql in clause.columns)
-    node = Join((left, right), schema, append_only, hidden, clause.kind, matching(clause.predicates), columns)
+    kind = typed_as(JoinKind, clause.kind)
+    node = Join((left, right), schema, append_only, hidden, kind, matching(clause.predicates), columns)
     return Relation(node, fields)
+
+
+def _semi(clause: JoinClause) -> Relation:
+    """The left, all its columns, where the right has a match, or none."""
+    left, right = clause.left.node, clause.right.node
+    append_only = clause.kind == "SEMI" and left.append_only and right.append_only
+    hidden: tuple[str, ...] = () if append_only else (DIFF,)
+    if constant(left) and constant(right):
+        append_only, hidden = True, (WATERMARK, SEQ)
+    by_keys = all(p.exact or p.reads != {"left", "right"} for p in clause.predicates)
+    schema = Schema(tuple(Column(c.name, c.type) for c in left.schema))
+    node = SemiJoin((left, right), schema, append_only, hidden, clause.kind == "ANTI",
+                    matching(clause.predicates), by_keys)
+    return Relation(node, tuple(f for f, _ in clause.columns))
 
 
 def matching(predicates: Sequence[Predicate]) -> Matching:

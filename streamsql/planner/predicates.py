@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import reduce
+from typing import TYPE_CHECKING, Literal
 
 from streamsql.core.schema import quote
 from streamsql.core.typed import Typed
 from streamsql.core.types import APPROXIMATE, DOUBLE, DataType
-from streamsql.planner.scope import Relation
+from streamsql.errors import SQLError
+from streamsql.planner.scope import Relation, Scope
 from streamsql.sql import exp, span_of
 from streamsql.values import comparison
 from streamsql.values.binder import Binder, common_type
 from streamsql.values.conversions import family
+
+if TYPE_CHECKING:
+    from streamsql.planner.selects import SelectScope, Subqueries
 
 Where = Literal["left", "right"]
 
@@ -48,15 +53,39 @@ class Predicate:
     reads: frozenset[Where]
     equal: Equality | None = None
 
+    @property
+    def exact(self) -> bool:
+        """It is TRUE where the keys are the same and neither is refused as NULL: all but NaN."""
+        return self.equal is not None and not {self.equal.left.type.root, self.equal.right.type.root} & set(APPROXIMATE)
+
 
 def conjuncts(tree: exp.Expr) -> Iterator[exp.Expr]:
-    """The parts of `a AND (b AND c)`, in their order."""
+    """The parts of `a AND (b AND c)`, in their order; of `a AND b OR a AND c` they are a, and b OR c."""
     bare = unwrapped(tree)
     if isinstance(bare, exp.And):
         yield from conjuncts(bare.this)
         yield from conjuncts(bare.expression)
+    elif isinstance(bare, exp.Or):
+        yield from _factored(tree, bare)
     else:
         yield tree
+
+
+def _factored(tree: exp.Expr, either: exp.Or) -> Iterator[exp.Expr]:
+    sides = [list(conjuncts(side)) for side in (either.this, either.expression)]
+    common = [part for part in sides[0] if part in sides[1]]
+    if not common:
+        yield tree
+        return
+    yield from common
+    rest = [[part for part in side if part not in common] for side in sides]
+    if all(rest):
+        yield exp.Or(this=all_of(rest[0]), expression=all_of(rest[1]))
+
+
+def all_of(parts: Sequence[exp.Expr]) -> exp.Expr:
+    """The parts, AND between them."""
+    return reduce(lambda a, b: exp.And(this=a, expression=b), (p.copy() for p in parts))
 
 
 def unwrapped(tree: exp.Expr) -> exp.Expr:
@@ -120,3 +149,90 @@ def _in_type(value: Typed, kind: DataType) -> str:
     """`value` in a type that may be too narrow for it; what does not fit has no equal on the other side."""
     same = value.type.duck_type() == kind.duck_type()
     return value.sql if same else f"TRY_CAST({value.sql} AS {kind.duck_type()})"
+
+
+class Pending:
+    """Conjuncts of WHERE or ON that no step of FROM has taken yet, and what may take them.
+
+    below  whether what a step of FROM filters now is as if it were filtered at the end
+    """
+
+    def __init__(self, parts: Iterable[exp.Expr], planner: Subqueries) -> None:
+        self.parts = list(parts)
+        self.below = True
+        self._planner = planner
+
+    def filtered(self, relation: Relation) -> Relation:
+        """`relation` with the conjuncts that it can answer alone."""
+        from streamsql.planner.subqueries import plain
+
+        before = list(self.parts)
+        scope = self._take(relation)
+        taken = [part for part in before if part not in self.parts]
+        return plain(relation, scope, all_of(taken), "WHERE") if taken else relation
+
+    def between(self, left: Relation, right: Relation) -> list[exp.Expr]:
+        """The conjuncts that the two can answer together."""
+        both = Relation(left.node, (*left.fields, *right.fields))
+        before = list(self.parts)
+        self._take(both)
+        return [part for part in before if part not in self.parts]
+
+    def _take(self, relation: Relation) -> SelectScope:
+        from streamsql.planner.selects import SelectScope
+
+        scope = SelectScope(relation.fields, self._planner)
+        if self.below:
+            self.parts = [part for part in self.parts if not _answered(part, scope)]
+        return scope
+
+    def kept(self, side: str, left: Relation, right: Relation) -> str:
+        """The side that an outer join keeps, where WHERE refuses rows in which the other is NULL."""
+        if not side or not self.below:
+            return side
+        no_left, no_right = (any(_refuses_nulls(p, Scope(r.fields)) for p in self.parts) for r in (left, right))
+        keeps_left = side in ("LEFT", "FULL") and not no_right
+        keeps_right = side in ("RIGHT", "FULL") and not no_left
+        return "FULL" if keeps_left and keeps_right else "LEFT" if keeps_left else "RIGHT" if keeps_right else ""
+
+
+def _answered(part: exp.Expr, scope: SelectScope) -> bool:
+    """Whether `scope` has all that `part` names; errors show where the whole clause is bound."""
+    if part.find(exp.Query) is not None or not any(True for _ in part.find_all(exp.Column)):
+        return False
+    try:
+        value = scope.binder.condition(part, "WHERE")
+    except SQLError:
+        return False
+    return value.deterministic and not value.aggregate
+
+
+_STRICT = (exp.Paren, exp.Cast, exp.Neg, exp.Not, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.EQ, exp.NEQ,
+           exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Like)
+"""NULL where one of the operands is NULL."""
+
+
+def _refuses_nulls(tree: exp.Expr, scope: Scope) -> bool:
+    """`tree` is not TRUE where all columns of `scope` are NULL; said only of plain forms."""
+    bare = unwrapped(tree)
+    if isinstance(bare, exp.And):
+        return _refuses_nulls(bare.this, scope) or _refuses_nulls(bare.expression, scope)
+    if isinstance(bare, exp.Or):
+        return _refuses_nulls(bare.this, scope) and _refuses_nulls(bare.expression, scope)
+    if isinstance(bare, exp.Not) and isinstance(unwrapped(bare.this), exp.Is):
+        test = unwrapped(bare.this)
+        return isinstance(test.expression, exp.Null) and _null_with(test.this, scope)
+    return _null_with(bare, scope)
+
+
+def _null_with(tree: exp.Expr, scope: Scope) -> bool:
+    """`tree` is NULL where all columns of `scope` are."""
+    if isinstance(tree, exp.Column):
+        return scope.has(tree)
+    if isinstance(tree, exp.Between):
+        return _null_with(tree.this, scope)
+    if isinstance(tree, exp.In):
+        return tree.args.get("query") is None and _null_with(tree.this, scope)
+    if isinstance(tree, _STRICT):
+        return any(_null_with(part, scope) for part in (tree.this, tree.args.get("expression")) if part is not None)
+    return False

@@ -22,11 +22,12 @@ from streamsql.planner.catalog import Catalog
 from streamsql.planner.grouping import grouped, has_aggregates
 from streamsql.planner.ordering import ordered
 from streamsql.planner.overs import with_overs
-from streamsql.planner.ranks import bounded
+from streamsql.planner.predicates import Pending, conjuncts
 from streamsql.planner.relational import Whole
 from streamsql.planner.scope import Field, Relation, Scope, Window, row_field
-from streamsql.planner.selects import SelectScope, boolean
+from streamsql.planner.selects import SelectScope
 from streamsql.planner.sources import Sources
+from streamsql.planner.subqueries import attached, restricted
 from streamsql.sql import exp, span_of
 from streamsql.values.binder import cast, common_type, session_zone
 
@@ -75,21 +76,25 @@ class QueryPlanner:
     # SELECT
 
     def _select(self, tree: exp.Select, outer: Scope | None) -> Relation:
-        source = self.sources.from_clause(tree, outer)
-        scope = SelectScope(source.fields, self, outer)
         where = tree.args.get("where")
+        pending = Pending(conjuncts(where.this) if where is not None else (), self)
+        source = self.sources.from_clause(tree, outer, pending)
+        scope = SelectScope(source.fields, self, outer)
+        scope.attaches = True
         if where is not None:
-            source = _where(source, scope, where.this)
+            source = restricted(source, scope, where.this, "WHERE", pending.parts)
+            scope.fields = source.fields
         having, window = tree.args.get("having"), source.window
         above: SelectScope = scope
         if tree.args.get("group") is not None or having is not None or has_aggregates(tree):
             source, above = grouped(tree, source, scope)
             window = source.window
-        above.in_list = True
+        above.in_list = above.attaches = True
         items = self._items(tree, source, above, scope is above)
         above.in_list = False
         if having is not None:
-            source = filtered(source, boolean(above.binder.bind(having.this), having.this, "HAVING"))
+            source = restricted(source, above, having.this, "HAVING", list(conjuncts(having.this)))
+        source, items, window = attached(source, above, items, window)
         if above.overs:
             source = with_overs(source, above.overs, self.settings)
         result = projected(source, items, window)
@@ -214,12 +219,6 @@ class QueryPlanner:
         if value.type.as_nullable() == kind.as_nullable():
             return replace(value, type=kind, time=keep)
         return replace(cast(value, kind, implicit=True, zone=session_zone(self.settings)), type=kind)
-
-
-def _where(source: Relation, scope: SelectScope, tree: exp.Expr) -> Relation:
-    """The rows for which WHERE is TRUE; a bound of a rank is the rank's own."""
-    source, left = bounded(source, tree, scope)
-    return source if left is None else filtered(source, boolean(scope.binder.bind(left), left, "WHERE"))
 
 
 def filtered(source: Relation, condition: Typed) -> Relation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from streamsql import aggregates
 from streamsql.core.node import Node
@@ -21,35 +21,44 @@ from streamsql.sql import PROCTIME_MEANT, exp, span_of
 from streamsql.values.binder import Binder, cast, common_type
 
 
+if TYPE_CHECKING:
+    from streamsql.planner.sources import Sources
+    from streamsql.planner.subqueries import Attached
+
+
 class Subqueries(Protocol):
     """What a scope needs of the query planner."""
 
     catalog: Catalog
     settings: Mapping[str, str]
+    sources: Sources
 
     def plan(self, tree: exp.Expr, outer: Scope | None = None) -> Relation: ...
 
 
 class SelectScope(Scope):
-    """Columns of FROM, and subqueries in expressions; in the SELECT list OVER windows, which `overs` collects."""
+    """Columns of FROM, and subqueries in expressions; in the SELECT list OVER windows, which `overs` collects.
+
+    attached  the subqueries over streams whose values were asked for, as columns that `subqueries.attach` adds
+    attaches  whether who made the scope does so
+    """
 
     def __init__(self, fields: Iterable[Field], planner: Subqueries, outer: Scope | None = None) -> None:
         super().__init__(fields, outer)
         self.planner = planner
         self.binder = Binder(self, planner.settings)
         self.overs: dict[str, overs.Over] = {}
+        self.attached: list[Attached] = []
+        self.attaches = False
         self.in_list = False
 
     def call(self, tree: exp.Expr) -> Typed | None:
-        if isinstance(tree, exp.Subquery):
-            return self._scalar(tree)
-        if isinstance(tree, exp.Exists):
-            sql, _ = self._inner(tree.this)
-            return Typed(f"EXISTS ({sql})", BOOLEAN.not_null())
-        if isinstance(tree, exp.In) and tree.args.get("query"):
-            return self._in(tree)
-        if isinstance(tree, exp.Binary) and isinstance(tree.expression, exp.Any | exp.All):
-            return self._quantified(tree)
+        if isinstance(tree, exp.Subquery | exp.Exists | exp.In | exp.Binary):
+            from streamsql.planner import subqueries  # the one cycle: a subquery is a query again
+
+            inner = subqueries.value(tree, self)
+            if inner is not None:
+                return inner
         if isinstance(tree, exp.Window):
             return self._over(tree)
         found = self._misplaced(tree) or user_functions.scalar(tree, self.planner.catalog.functions, self.binder)
@@ -82,94 +91,8 @@ class SelectScope(Scope):
             hint="Aggregates may stand in SELECT, HAVING and ORDER BY; not in WHERE, ON or GROUP BY.",
         )
 
-    def _inner(self, tree: exp.Expr) -> tuple[str, Relation]:
-        inner = tree.this if isinstance(tree, exp.Subquery) else tree
-        around = _Around(self)
-        relation = self.planner.plan(inner, around)
-        if around.used is not None and not _empty(relation.node):
-            raise PlanError(
-                f'column "{around.used.name}" is of the query around this subquery, which may not use it',
-                span_of(around.used),
-                hint="Join the two instead, or compare with IN.",
-            )
-        if not constant(relation.node):
-            raise PlanError(
-                "a subquery over a stream inside an expression is not built",
-                span_of(tree),
-                hint="Move it to FROM, or compute it in a view of its own.",
-            )
-        return compose(relation.node), relation
-
-    def _scalar(self, tree: exp.Subquery) -> Typed:
-        sql, relation = self._inner(tree)
-        if len(relation.fields) != 1:
-            raise SQLTypeError(
-                f"a subquery used as a value has {len(relation.fields)} columns",
-                span_of(tree),
-                hint="Select exactly one column.",
-            )
-        return Typed(f"({sql})", relation.fields[0].type.as_nullable())
-
-    def _in(self, tree: exp.In) -> Typed:
-        value = self.binder.bind(tree.this)
-        sql, relation = self._inner(tree.args["query"])
-        return self._compared(tree, value, sql, relation, "IN")
-
-    def _quantified(self, tree: exp.Binary) -> Typed:
-        value = self.binder.bind(tree.this)
-        sql, relation = self._inner(tree.expression.this)
-        word = "ANY" if isinstance(tree.expression, exp.Any) else "ALL"
-        return self._compared(tree, value, sql, relation, f"{_OPERATORS[type(tree)]} {word}")
-
-    def _compared(self, tree: exp.Expr, value: Typed, sql: str, relation: Relation, how: str) -> Typed:
-        if len(relation.fields) != 1:
-            raise SQLTypeError(f"the subquery has {len(relation.fields)} columns, one is compared", span_of(tree))
-        field = relation.fields[0]
-        kind = common_type([value.type, field.type])
-        if kind is None or value.type.is_character != field.type.is_character:
-            raise SQLTypeError(
-                f"{value.type} cannot be compared with {field.type}", span_of(tree), hint="CAST one side."
-            )
-        left, right = (self.binder.cast(v, kind, implicit=True) for v in (value, field.typed()))
-        return Typed(
-            f"({left.sql} {how} (SELECT {right.sql} FROM ({sql})))",
-            BOOLEAN.as_nullable(value.type.nullable or field.type.nullable),
-        )
-
-
-class _Around(Scope):
-    """The scope around a subquery: it remembers the first column that the subquery takes from it."""
-
-    def __init__(self, scope: Scope) -> None:
-        super().__init__(scope.fields, scope.outer)
-        self.scope = scope
-        self.used: exp.Expr | None = None
-
-    def column(self, tree: exp.Expr) -> Typed:
-        value = self.scope.column(tree)
-        self.used = self.used or tree
-        return value
-
-
-def _empty(node: Node) -> bool:
-    """No row can come of it, so that it does not matter what its expressions would be."""
-    while isinstance(node, Project):
-        if node.where == "false":
-            return True
-        node = node.inputs[0]
-    return False
-
 
 STRICT = "streamsql.strict"
-
-_OPERATORS: dict[type[exp.Expr], str] = {
-    exp.EQ: "=",
-    exp.NEQ: "<>",
-    exp.LT: "<",
-    exp.LTE: "<=",
-    exp.GT: ">",
-    exp.GTE: ">=",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +147,8 @@ class AggregateScope(SelectScope):
     def _key(self, tree: exp.Expr) -> Typed | None:
         if any(aggregate_name(n) for n in tree.walk()) or not any(isinstance(n, exp.Column) for n in tree.walk()):
             return None
+        if tree.find(exp.Query) is not None:
+            return None  # a subquery is joined above the groups
         try:
             sql = self.source.binder.bind(tree).sql
         except (BindError, SQLTypeError):

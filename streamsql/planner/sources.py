@@ -17,14 +17,14 @@ from streamsql.operators.keep import left
 from streamsql.planner import modules
 from streamsql.planner.catalog import ERRORS, LATE, Materialized, Table, View
 from streamsql.planner.changelogs import changes_of
-from streamsql.planner.joins import join
+from streamsql.planner.joins import join, keeps_left
 from streamsql.planner.laterals import is_table_function, lateral_join, table_function
-from streamsql.planner.match import match_table
+from streamsql.planner.predicates import Pending
 from streamsql.planner.relational import Constant, TableLeaf, kept_log
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope
 from streamsql.planner.windowing import window_table
-from streamsql.sql import MatchTable, WindowTable, exp, span_of
+from streamsql.sql import WindowTable, exp, span_of
 from streamsql.sql.statements import Name
 from streamsql.values.binder import common_type
 
@@ -65,14 +65,21 @@ class Sources:
         finally:
             self.common = before
 
-    def from_clause(self, tree: exp.Select, outer: Scope | None) -> Relation:
+    def from_clause(self, tree: exp.Select, outer: Scope | None, where: Pending) -> Relation:
+        """What stands in FROM; its joins take of `where` what they can answer."""
         clause = tree.args.get("from_")
         if clause is None:
             return nothing()
         relation = self.item(clause.this, outer)
-        for joined in [*(clause.this.args.get("joins") or ()), *(tree.args.get("joins") or ())]:
-            joining = lateral_join if is_table_function(joined.this) else join
-            relation = joining(self, joined, relation, outer)
+        joins = [*(clause.this.args.get("joins") or ()), *(tree.args.get("joins") or ())]
+        for n, joined in enumerate(joins):
+            where.below = all(keeps_left(j) for j in joins[n:])
+            relation = where.filtered(relation)
+            where.below = all(keeps_left(j) for j in joins[n + 1:])
+            if is_table_function(joined.this):
+                relation = lateral_join(self, joined, relation, outer)
+            else:
+                relation = join(self, joined, relation, outer, where)
         laterals = tree.args.get("laterals")
         if laterals:
             raise PlanError("LATERAL is not built", span_of(laterals[0]), hint="Use a plain subquery in FROM.")
@@ -117,10 +124,9 @@ class Sources:
             return table_function(self, tree, nothing(), outer)
         if isinstance(tree, WindowTable):
             return window_table(self, tree, outer)
-        if isinstance(tree, MatchTable):
-            return match_table(self, tree, outer)
+        kind = "MATCH_RECOGNIZE" if type(tree).__name__ == "MatchTable" else type(tree).__name__.upper()
         raise PlanError(
-            f"{type(tree).__name__.upper()} in FROM is not built",
+            f"{kind} in FROM is not built",
             span_of(tree),
             hint="FROM takes tables, views, subqueries, VALUES and window functions.",
         )
