@@ -153,9 +153,10 @@ class OverStep(Operator):
 
     def step(self, port: int, batch: Batch) -> Batch | None:
         self._input.set(batch.table)
-        rows = numbered(with_arrival(self._take.run(), self._watermark_us))
+        rows = with_arrival(self._take.run(), self._watermark_us)
         if not self._node.time:
-            return self._passed(_timed(rows, self._context.clock.now_us()))
+            return self._passed(numbered(_timed(rows, self._context.clock.now_us())))
+        rows = numbered(rows)
         if rows.column(TIME).null_count:
             raise DataError("rowtime is NULL")
         suspect = rows.column(TIME).to_numpy() <= rows.column(WATERMARK).to_numpy()
