@@ -223,6 +223,9 @@ class FormulaScope(SelectScope):
             if only.table not in self.rows.variables:
                 raise BindError(f'"{only.table}" is no pattern variable', span_of(only),
                                 hint=did_you_mean(only.table, self.rows.variables, "Pattern variables"))
+            if self.binder.strict:
+                raise PlanError(f"COUNT({only.table}.*) is not in Flink", span_of(only),
+                                hint="Count a column that is never NULL.")
             call = exp.Anonymous(this=tree.this, expressions=[exp.Star()])
             call.meta.update(tree.meta)
             return self.rows.variables.index(only.table), call

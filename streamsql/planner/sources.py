@@ -19,12 +19,13 @@ from streamsql.planner.catalog import ERRORS, LATE, Materialized, Table, View
 from streamsql.planner.changelogs import changes_of
 from streamsql.planner.joins import join, keeps_left
 from streamsql.planner.laterals import is_table_function, lateral_join, table_function
+from streamsql.planner.match import match_table
 from streamsql.planner.predicates import Pending
 from streamsql.planner.relational import Constant, TableLeaf, kept_log
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope
 from streamsql.planner.windowing import window_table
-from streamsql.sql import WindowTable, exp, span_of
+from streamsql.sql import MatchTable, WindowTable, exp, span_of
 from streamsql.sql.statements import Name
 from streamsql.values.binder import common_type
 
@@ -124,9 +125,10 @@ class Sources:
             return table_function(self, tree, nothing(), outer)
         if isinstance(tree, WindowTable):
             return window_table(self, tree, outer)
-        kind = "MATCH_RECOGNIZE" if type(tree).__name__ == "MatchTable" else type(tree).__name__.upper()
+        if isinstance(tree, MatchTable):
+            return match_table(self, tree, outer)
         raise PlanError(
-            f"{kind} in FROM is not built",
+            f"{type(tree).__name__.upper()} in FROM is not built",
             span_of(tree),
             hint="FROM takes tables, views, subqueries, VALUES and window functions.",
         )
