@@ -113,3 +113,8 @@ class Alone:
         """`rows` have the side's columns and the hidden ones of the join."""
         self._input.set(rows.select(self._schema.names))
         return self._statement.run()
+
+
+def numbered_rows(rows: pa.Table) -> pa.Table:
+    """`rows`, each with its place among them."""
+    return rows.append_column(NUMBER, pa.array(np.arange(rows.num_rows, dtype=np.int64)))

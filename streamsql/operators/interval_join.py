@@ -20,6 +20,7 @@ from streamsql.operators._join_input import (
     behind,
     derived_seq,
     kept,
+    numbered_rows,
     rowtime_us,
     selected,
     some,
@@ -127,8 +128,8 @@ class IntervalJoinStep(Operator):
             names = [*node.inputs[port].schema.names, KEY, _UNTIL, AT, SEQ]
             shape = pa.schema([*(self._inputs[port].schema.field(n) for n in names), pa.field(_MATCHED, pa.bool_())])
             self._states.append(database.state(f"{context.name}$kept{port}", shape, time=_UNTIL))
-        self._rows = [database.over(f"{context.name}$rows{p}", _numbered(self._inputs[p].schema.empty_table()).schema)
-                      for p in (0, 1)]
+        numbered = [numbered_rows(i.schema.empty_table()).schema for i in self._inputs]
+        self._rows = [database.over(f"{context.name}$rows{p}", numbered[p]) for p in (0, 1)]
         self._found = [database.over(f"{context.name}$found{p}", self._states[p].found_schema) for p in (0, 1)]
         self._alone = [Alone(node, port, context, node.columns) for port in (0, 1)]
         self._joins: list[Statement] = [database.compute(self._join_sql(port)) for port in (0, 1)]
@@ -163,7 +164,7 @@ class IntervalJoinStep(Operator):
         self._progress.reach(port, watermark_us)
 
     def step(self, port: int, batch: Batch) -> Batch | None:
-        rows = _numbered(self._inputs[port].rows(batch))
+        rows = numbered_rows(self._inputs[port].rows(batch))
         other = 1 - port
         keyed = rows.filter(rows.column(_KEYED))
         found = self._states[other].find(np.concatenate([keyed.column(n).to_numpy() for n in (_LOW, _HIGH)]))
@@ -248,10 +249,6 @@ def _computed(node: IntervalJoin, port: int) -> list[tuple[str, str]]:
     keyed = f"({node.matching.guards[port] or 'TRUE'}) IS TRUE"
     return [(_UNTIL, f"{time} + {node.kept_us(port)}"), (KEY, bucket(0)), (_LOW, bucket(low)), (_HIGH, bucket(high)),
             (_KEYED, keyed)]
-
-
-def _numbered(rows: pa.Table) -> pa.Table:
-    return rows.append_column(NUMBER, pa.array(np.arange(rows.num_rows, dtype=np.int64)))
 
 
 def _flagged(rows: pa.Table, matched: Bools) -> pa.Table:

@@ -105,7 +105,8 @@ def _interval_join(clause: JoinClause) -> Relation | None:
     _refuse_changes(clause, "interval join")
     columns = with_times(clause)
     node = IntervalJoin(
-        (clause.left.node, clause.right.node), _schema(columns), True, (WATERMARK, SEQ), typed_as(JoinKind, clause.kind),
+        (clause.left.node, clause.right.node), _schema(columns), True, (WATERMARK, SEQ),
+        typed_as(JoinKind, clause.kind),
         matching(found.rest), tuple((f.column, sql) for f, sql in columns), found.times, found.lower_us, found.upper_us)
     return Relation(node, tuple(f for f, _ in columns))
 
