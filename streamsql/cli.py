@@ -178,7 +178,9 @@ def check(
 @cli.command(epilog=EXIT_CODES)
 @click.argument("files", nargs=-1, metavar="FILE...")
 @_options("execute", "set", "var", "log-level")
+@click.option("--sql", is_flag=True, help="With the DuckDB SQL of each step.")
 def explain(
+    sql: bool,
     files: Sequence[str],
     texts: Sequence[str],
     settings: dict[str, str],
@@ -189,7 +191,7 @@ def explain(
     _start(log_level)
     with streamsql.connect(settings) as session:
         for script in _scripts(files, texts):
-            click.echo(session.explain(script.text, origin=script.origin, variables=variables))
+            click.echo(session.explain(script.text, origin=script.origin, variables=variables, sql=sql))
     return DONE
 
 

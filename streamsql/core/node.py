@@ -177,12 +177,14 @@ class Node(ABC):
     schema       the visible columns; names are distinct
     append_only  True: rows are only added and batches carry no `$diff`; False: they carry it
     hidden       hidden columns its batches carry (`$diff` among them iff not append_only)
+    place        where its query stands, as `file:line:column`; '' where nothing says it
     """
 
     inputs: tuple[Node, ...]
     schema: Schema
     append_only: bool
     hidden: tuple[str, ...]
+    place: str = field(default="", compare=False, kw_only=True)
 
     @abstractmethod
     def relation(self, inputs: Sequence[str]) -> str:

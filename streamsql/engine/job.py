@@ -73,6 +73,7 @@ class JobStatistics:
     state_rows: int = 0
     epoch: int = 0
     skipped: int = 0
+    expired: int = 0
 
 
 class Job:
@@ -446,6 +447,7 @@ class Job:
             sum(int(o.statistics().get("state_rows", 0)) for o in operators),
             self._saved.epoch,
             sum(int(i.step.statistics().get("skipped", 0)) for i in self._inputs),
+            sum(int(o.statistics().get("expired", 0)) for o in operators),
         )
 
 

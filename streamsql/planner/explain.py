@@ -2,58 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from streamsql.core.node import Node, fuse
 
 INPUT = '"input"'
+_OF_SCAN = ("columns", "sql", "watermark")
+"""What a table says of itself that is shown otherwise, or with its SQL alone."""
 
 
-def explained(roots: Iterable[Node]) -> str:
+def explained(roots: Iterable[Node], *, sql: bool = False, changes: bool = False) -> str:
     """Each root as a tree, inputs indented below; a node shown before is named, not repeated.
 
-    A step that runs shows the DuckDB SQL into which it and the stateless steps below it are fused.
+    sql      with the DuckDB SQL into which a step that runs and the stateless ones below it are fused: the
+             text that a job's state belongs to
+    changes  EXPLAIN CHANGELOG_MODE: how the rows of each step change, and nothing else
     """
-    lines: list[str] = []
-    seen: dict[Node, int] = {}
-    for root in roots:
-        _lines(root, 0, lines, seen)
-        fused = fuse(root)
-        if fused.chain:
-            lines.append(f"fused sql: {fused.select(INPUT)}")
-    return "\n".join(lines)
+    return "\n".join(_Text(sql, changes).lines(roots))
 
 
-def _lines(node: Node, depth: int, lines: list[str], seen: dict[Node, int]) -> None:
-    pad = "  " * depth
-    title = node.explain().title
-    if node in seen:
-        lines.append(f"{pad}{title}  (see {seen[node]})")
-        return
-    seen[node] = len(seen) + 1
-    lines.append(f"{pad}[{seen[node]}] {title}")
-    pad += "    "
-    lines.append(f"{pad}schema: {', '.join(f'{c.name} {c.type}' + _time(c.time) for c in node.schema) or '-'}")
-    lines.append(f"{pad}changes: {'append-only' if node.append_only else 'insert and delete'}")
-    lines.append(f"{pad}watermark: {_watermark(node)}")
-    lines.append(f"{pad}state: {'yes' if node.holds_state() else 'none'}")
-    for key, value in node.explain().details:
-        lines.append(f"{pad}{key}: {value}")
+def numbered(roots: Iterable[Node]) -> dict[Node, int]:
+    """The numbers that EXPLAIN gives to nodes."""
+    text = _Text(False, True)
+    list(text.lines(roots))
+    return text.seen
+
+
+class _Text:
+    def __init__(self, sql: bool, changes: bool) -> None:
+        self.sql = sql
+        self.changes = changes
+        self.seen: dict[Node, int] = {}
+
+    def lines(self, roots: Iterable[Node]) -> Iterator[str]:
+        for root in roots:
+            yield from self._node(root, 0)
+            fused = fuse(root)
+            if fused.chain and self.sql:
+                yield f"fused sql: {fused.select(INPUT)}"
+
+    def _node(self, node: Node, depth: int) -> Iterator[str]:
+        pad = "  " * depth
+        title = node.explain().title
+        if node in self.seen:
+            yield f"{pad}{title}  (see {self.seen[node]})"
+            return
+        self.seen[node] = len(self.seen) + 1
+        yield f"{pad}[{self.seen[node]}] {title}"
+        for key, value in self._facts(node):
+            yield f"{pad}    {key}: {value}"
+        for i in node.inputs:
+            yield from self._node(i, depth + 1)
+
+    def _facts(self, node: Node) -> Iterator[tuple[str, str]]:
+        changes = "append-only" if node.append_only else "insert and delete"
+        if self.changes:
+            yield "changes", changes
+            return
+        yield "schema", ", ".join(f"{c.name} {c.type}{_time(c.time)}" for c in node.schema) or "-"
+        yield "changes", changes
+        details = node.explain().details
+        watermark = _watermark(node, dict(details) if not node.inputs else {})
+        if watermark:
+            yield "watermark", watermark
+        if node.holds_state():
+            yield "state", "grows with its input" if node.grows() else "bounded"
+        for key, value in details:
+            if node.inputs or key not in _OF_SCAN or (self.sql and key != "watermark"):
+                yield key, value
+        if self.sql:
+            yield from _fused(node)
+
+
+def _fused(node: Node) -> Iterator[tuple[str, str]]:
     for port, i in enumerate(node.inputs):
         fused = fuse(i)
-        if node.stateless(INPUT) is None and fused.chain and not any(k == "sql" for k, _ in node.explain().details):
-            label = "fused sql" if len(node.inputs) == 1 else f"fused sql of input {port + 1}"
-            lines.append(f"{pad}{label}: {fused.select(INPUT)}")
-    for i in node.inputs:
-        _lines(i, depth + 1, lines, seen)
+        if node.stateless(INPUT) is None and fused.chain:
+            yield "fused sql" if len(node.inputs) == 1 else f"fused sql of input {port + 1}", fused.select(INPUT)
 
 
 def _time(time: str) -> str:
     return f" *{time}*" if time else ""
 
 
-def _watermark(node: Node) -> str:
-    if not node.inputs:
-        rowtime = getattr(node, "rowtime", None)
-        return f"of {rowtime.column}, the least of its partitions" if rowtime else "none"
-    return "that of its input" if len(node.inputs) == 1 else "the least of its inputs"
+def _watermark(node: Node, details: dict[str, str]) -> str:
+    """Where it is not simply that of the one input."""
+    if node.inputs:
+        return "" if len(node.inputs) == 1 else "the least of its inputs"
+    return f"{details['watermark']}, the least of its partitions" if "watermark" in details else ""

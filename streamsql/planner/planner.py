@@ -12,6 +12,7 @@ from streamsql.operators.keep import Keep
 from streamsql.planner.catalog import Catalog, Materialized, Table, View, require_database
 from streamsql.planner.emission import emitting
 from streamsql.planner.explain import explained
+from streamsql.planner.growth import note, warning
 from streamsql.planner.inserts import plan_insert
 from streamsql.planner.query import QueryPlanner, projected
 from streamsql.planner.scans import Extra, finished
@@ -36,12 +37,30 @@ from streamsql.values.user import UserFunction
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What runs: the roots, their text, and of a SELECT its result's schema."""
+    """What runs: the roots, their text, and of a SELECT its result's schema.
+
+    text      with all SQL: what a job's state belongs to
+    warning   of state that grows for ever
+    note      what EXPLAIN says of state below the plan
+    """
 
     roots: tuple[Node, ...]
     text: str
     schema: Schema
     append_only: bool
+    warning: str = ""
+    note: str = ""
+
+    def explained(self, *, sql: bool = False, changes: bool = False) -> str:
+        """The plan as EXPLAIN shows it."""
+        tree = explained(self.roots, sql=sql, changes=changes)
+        said = self.warning or self.note
+        return f"{tree}\n{said}" if said and not changes else tree
+
+
+def planned(roots: Sequence[Node], settings: Mapping[str, str], schema: Schema, append_only: bool) -> Plan:
+    return Plan(tuple(roots), explained(roots, sql=True), schema, append_only, warning(roots, settings),
+                note(roots, settings))
 
 
 class Planner:
@@ -135,7 +154,7 @@ class Planner:
         except SQLError as error:
             raise error.located(statement.source) from error.__cause__
         root = Keep((node,), node.schema, node.append_only, (), statement.name.last)
-        return Plan((root,), explained((root,)), node.schema, node.append_only)
+        return planned((root,), self.settings, node.schema, node.append_only)
 
     def create_function(self, statement: CreateFunction) -> UserFunction | None:
         """Add the function; None when it exists and IF NOT EXISTS says that this is well."""
@@ -204,7 +223,7 @@ class Planner:
             node = finished(node, self.extra)
         except SQLError as error:
             raise error.located(statement.source) from error.__cause__
-        return Plan((node,), explained((node,)), node.schema, node.append_only)
+        return planned((node,), self.settings, node.schema, node.append_only)
 
     def inserts(self, statements: Sequence[Insert]) -> Plan:
         """INSERTs that run together, as one job."""
@@ -214,7 +233,7 @@ class Planner:
                 roots.append(plan_insert(statement, self.catalog, self.settings, self.extra))
             except SQLError as error:
                 raise error.located(statement.source) from error.__cause__
-        return Plan(tuple(roots), explained(roots), Schema(()), True)
+        return planned(roots, self.settings, Schema(()), True)
 
     def explain(self, statement: Explain) -> str:
         """The text plan of what is explained. Raises PlanError for what has no plan."""
@@ -224,20 +243,22 @@ class Planner:
                 f"EXPLAIN {unknown} is not built",
                 statement.span,
                 source=statement.source,
-                hint="EXPLAIN alone shows schema, changelog mode, watermark, state and SQL of each step.",
+                hint="EXPLAIN alone shows schema, changelog mode, watermark and state of each step.",
             )
-        inner: Statement = statement.statement
+        return self._explainable(statement.statement).explained(changes="CHANGELOG_MODE" in statement.options)
+
+    def _explainable(self, inner: Statement) -> Plan:
         match inner:
             case Select():
-                return self.select(inner).text
+                return self.select(inner)
             case Insert():
-                return self.inserts((inner,)).text
+                return self.inserts((inner,))
             case StatementSet():
-                return self.inserts(inner.inserts).text
+                return self.inserts(inner.inserts)
             case CreateMaterialized():
-                return self.materialized(inner).text
+                return self.materialized(inner)
             case CreateView():
-                return self.select(Select(inner.source, inner.span, inner.query)).text
+                return self.select(Select(inner.source, inner.span, inner.query))
         raise PlanError(
             "only queries and INSERTs have a plan",
             inner.span,

@@ -20,6 +20,7 @@ from streamsql.operators.union import Union
 from streamsql.planner import user_functions
 from streamsql.planner.catalog import Catalog
 from streamsql.planner.grouping import grouped, has_aggregates
+from streamsql.planner.growth import placed
 from streamsql.planner.ordering import ordered
 from streamsql.planner.overs import with_overs
 from streamsql.planner.predicates import Pending, conjuncts
@@ -57,7 +58,8 @@ class QueryPlanner:
         user_functions.mark(tree, self.catalog.functions)
         try:
             with self.sources.common_tables(tree):
-                return self._body(tree, outer)
+                relation = self._body(tree, outer)
+            return replace(relation, node=placed(relation.node, self.source, span_of(tree)))
         except SQLError as error:
             raise error.located(self.source) from error.__cause__
 

@@ -43,7 +43,8 @@ class QueryStatistics:
     """Counters of a query; `watermark_us` is event time in µs: None before it is known, 2**63 - 1 at the end.
 
     rows_in = what went into the query + errors + skipped (records without a value, and those that
-    `ignore-parse-errors` leaves out); late rows went in and were dropped by a window.
+    `ignore-parse-errors` leaves out); late rows went in and were dropped by a window. `state_rows` are remembered
+    now, `expired` of them were dropped by 'table.exec.state.ttl'.
     """
 
     rows_in: int = 0
@@ -58,6 +59,7 @@ class QueryStatistics:
     elapsed_s: float = 0.0
     running: bool = False
     skipped: int = 0
+    expired: int = 0
 
 
 class Query:
@@ -280,7 +282,12 @@ class Query:
         return self._job.plan.fingerprint
 
     def explain(self) -> str:
-        return self._plan.text
+        return self._plan.explained()
+
+    @property
+    def warning(self) -> str:
+        """What is said before it runs, of state that grows for ever; '' for nothing."""
+        return self._plan.warning
 
     def statistics(self) -> QueryStatistics:
         s = self._job.statistics
@@ -300,4 +307,5 @@ class Query:
             elapsed,
             running,
             s.skipped,
+            s.expired,
         )

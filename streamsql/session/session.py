@@ -197,8 +197,10 @@ class Session:
             case _:
                 self._statement(statement)
 
-    def explain(self, text: str, *, origin: str = "<sql>", variables: Mapping[str, str] | None = None) -> str:
-        """The text plans of a script's queries; its other statements run."""
+    def explain(
+        self, text: str, *, origin: str = "<sql>", variables: Mapping[str, str] | None = None, sql: bool = False
+    ) -> str:
+        """The text plans of a script's queries, with DuckDB's SQL of each step if `sql`; its other statements run."""
         plans: list[str] = []
         inserts: list[st.Insert] = []
         for statement in parse(substituted(Source(text, origin), variables or {})):
@@ -206,21 +208,21 @@ class Session:
                 case st.Insert():
                     inserts.append(statement)
                 case st.StatementSet():
-                    plans.append(self.planner.inserts(statement.inserts).text)
+                    plans.append(self.planner.inserts(statement.inserts).explained(sql=sql))
                 case st.Select():
-                    plans.append(self.planner.select(statement).text)
+                    plans.append(self.planner.select(statement).explained(sql=sql))
                 case st.Explain():
                     plans.append(self.planner.explain(statement))
                 case st.CreateMaterialized():
                     made = self.planner.create_materialized(statement)
-                    plans += [made.text] if made is not None else []
+                    plans += [made.explained(sql=sql)] if made is not None else []
                 case st.CreateTable() if statement.query is not None:
                     insert = self.planner.create_table_as(statement)
                     inserts += [insert] if insert is not None else []
                 case _:
                     self._statement(statement)
         if inserts:
-            plans.append(self.planner.inserts(inserts).text)
+            plans.append(self.planner.inserts(inserts).explained(sql=sql))
         return "\n\n".join(plans)
 
     # Statements

@@ -15,6 +15,7 @@ OPTIONS = (
     Option(
         "table.exec.sink.not-null-enforcer", choices=("error", "drop"), doc="a NULL for a NOT NULL column of a sink"
     ),
+    Option("table.exec.state.ttl", "duration", doc="how long state is kept that was not used; 0 for ever"),
     Option("table.local-time-zone", doc="the zone in which TIMESTAMP_LTZ is seen"),
     Option("streamsql.state.dir", doc="where jobs keep their state; memory if empty"),
     Option("streamsql.threads", "int", doc="threads of DuckDB for one statement"),
@@ -23,6 +24,7 @@ OPTIONS = (
 SETTINGS: Mapping[str, str] = {
     "execution.checkpointing.interval": "1 s",
     "table.exec.sink.not-null-enforcer": "ERROR",
+    "table.exec.state.ttl": "0 ms",
     "table.local-time-zone": "UTC",
     "streamsql.state.dir": "",
     "streamsql.threads": "1",

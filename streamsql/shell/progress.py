@@ -107,12 +107,13 @@ class Rates:
 
 
 def status_text(statistics: QueryStatistics, rates: Rates) -> str:
-    """`12.4k rows/s in · 312 rows/s out · lag 0 · watermark 12:00:05 · late 0 · errors 0 · 3 s`."""
+    """`12.4k rows/s in · 312 rows/s out · lag 0 · watermark 12:00:05 · late 0 · errors 0 · state 1.2k · 3 s`."""
     rate_in, rate_out = rates.update(statistics)
     lag = "–" if statistics.lag_rows is None else f"{statistics.lag_rows:,}"
+    state = (f"state {short(statistics.state_rows)}",) if statistics.state_rows else ()
     parts = (f"{short(rate_in)} rows/s in", f"{short(rate_out)} rows/s out", f"lag {lag}",
              f"watermark {watermark_text(statistics.watermark_us)}", f"late {statistics.late:,}",
-             f"errors {statistics.errors:,}", f"{statistics.elapsed_s:.0f} s")
+             f"errors {statistics.errors:,}", *state, f"{statistics.elapsed_s:.0f} s")
     return " · ".join(parts)
 
 
@@ -122,6 +123,8 @@ def summary_text(statistics: QueryStatistics) -> str:
             f"in {statistics.elapsed_s:.1f} s")
     if statistics.late:
         text += f"; {statistics.late:,} late"
+    if statistics.expired:
+        text += f"; {statistics.expired:,} expired"
     if statistics.skipped:
         text += f"; {statistics.skipped:,} skipped"
     if statistics.errors:
@@ -138,7 +141,8 @@ def statistics_fields(statistics: QueryStatistics) -> dict[str, object]:
         "rows_in": statistics.rows_in, "rows_out": statistics.rows_out,
         "rows_in_per_s": round(statistics.rows_in / elapsed_s) if elapsed_s > 0 else 0,
         "lag_rows": statistics.lag_rows, "watermark": watermark_text(statistics.watermark_us, full=True),
-        "late": statistics.late, "errors": statistics.errors, "skipped": statistics.skipped, "epoch": statistics.epoch,
+        "late": statistics.late, "errors": statistics.errors, "skipped": statistics.skipped,
+        "state_rows": statistics.state_rows, "expired": statistics.expired, "epoch": statistics.epoch,
         "elapsed_s": round(elapsed_s, 1),
     }
 

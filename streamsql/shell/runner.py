@@ -136,6 +136,7 @@ class Runner:
 
     def _follow(self, query: Query, interrupts: Interrupts) -> None:
         """Print the rows of a SELECT until it ends or is stopped."""
+        self._warn(query)
         columns = [(column.name, str(column.type)) for column in query.schema]
         rows = printer(self._output, self._screen, columns, query.append_only, self._zone())
         self._running = query
@@ -150,7 +151,13 @@ class Runner:
             self._running = None
         self._progress.summary(query.statistics())
 
+    def _warn(self, query: Query) -> None:
+        """Say before it runs what will grow, and what to do; once a query."""
+        if query.warning:
+            self._notes.print(Text(query.warning, style="yellow"))
+
     def _work(self, job: Query, message: str, interrupts: Interrupts) -> None:
+        self._warn(job)
         if self._background:
             job.start()
             self.jobs.append(job)

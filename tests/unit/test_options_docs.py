@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from streamsql.connectors.memory import NAMESPACE
 from streamsql.core.options import Option
 from streamsql.planner import modules
 from streamsql.planner.options import ENGINE
+from streamsql.session.settings import OPTIONS, SETTINGS
 
 PAGE = Path(__file__).parents[2] / "docs" / "options.md"
-HEAD = """# Options of WITH
+HEAD = """# Options of WITH, and settings
 
 Written from the code by `python -m tests.unit.test_options_docs`; [tables.md](tables.md) says what they are for.
 An option that is unknown or malformed is an error at its place. Durations are written as `'5 s'`, `'100 ms'`,
@@ -59,6 +61,8 @@ def page() -> str:
     for name in modules.names("formats"):
         head = f"## Format `{name}`\n\nIn WITH each begins with `{name}.`, `value.{name}.` or `key.{name}.`.\n\n"
         parts.append(head + _table(modules.format_module(name, "format").OPTIONS))
+    parts.append("## Settings\n\nOf `SET 'key' = 'value'`, `--set key=value` and `streamsql.connect({key: value})`.\n\n"
+                 + _table(replace(o, default=SETTINGS[o.key], kind="string") for o in OPTIONS))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

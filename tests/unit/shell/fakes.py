@@ -42,12 +42,15 @@ class FakeStatistics:
     elapsed_s: float = 2.0
     running: bool = False
     skipped: int = 0
+    state_rows: int = 0
+    expired: int = 0
 
 
 class FakeQuery:
     """Gives `rows`, with `diffs` if it is a changelog; then blocks until stopped if `endless`."""
 
     schema = SCHEMA
+    warning = ""
 
     def __init__(
         self, rows: list[tuple[str, int]], diffs: list[int] | None = None, *, endless: bool = False
@@ -137,7 +140,9 @@ class FakeSession:
         found = re.finditer(r"WRONG (\w+)", text)
         return [_bind_error(Source(text, origin), match.span(1)) for match in found]
 
-    def explain(self, text: str, *, origin: str, variables: Mapping[str, str] | None = None) -> str:
+    def explain(
+        self, text: str, *, origin: str, variables: Mapping[str, str] | None = None, sql: bool = False
+    ) -> str:
         return f"plan of {text.strip()}"
 
     def _answer(

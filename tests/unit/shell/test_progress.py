@@ -137,4 +137,4 @@ def test_fields_of_a_job() -> None:
     statistics: Any = FakeStatistics(watermark_us=MAX_WATERMARK)
     assert statistics_fields(statistics) == {
         "rows_in": 10, "rows_out": 3, "rows_in_per_s": 5, "lag_rows": 0, "watermark": "end", "late": 0,
-        "errors": 0, "skipped": 0, "epoch": 1, "elapsed_s": 2.0}
+        "errors": 0, "skipped": 0, "state_rows": 0, "expired": 0, "epoch": 1, "elapsed_s": 2.0}
