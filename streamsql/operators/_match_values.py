@@ -13,8 +13,8 @@ formula is run by DuckDB, for all attempts and partitions together that stand at
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -64,6 +64,18 @@ class Formula:
     columns: tuple[tuple[str, str], ...]
     references: tuple[Reference, ...] = ()
     aggregations: tuple[Aggregation, ...] = ()
+
+    def only(self, needed: Collection[str]) -> Formula:
+        """Without the other columns."""
+        columns = tuple((name, sql) for name, sql in self.columns if name in needed)
+        return replace(self, columns=columns)
+
+    def operands(self) -> set[int]:
+        """The operands that the columns read."""
+        text = "\n".join(sql for _, sql in self.columns)
+        found = {r.operand for i, r in enumerate(self.references) if quote(reference_name(i)) in text}
+        return found | {o for i, a in enumerate(self.aggregations) if quote(aggregate_name(i)) in text
+                        for o in a.operands}
 
 
 Plain = tuple[Any, ...]
@@ -156,7 +168,7 @@ class Evaluator:
         self._schema = pa.schema(schema)
         self._input = database.over(f"{context.name}${name}", self._schema)
         columns = ", ".join(f"{sql} AS {quote(column)}" for column, sql in formula.columns)
-        self._statement = database.compute(f'SELECT {columns} FROM {quote(self._input.name)} ORDER BY "$n"')
+        self._statement = database.compute(f'SELECT {columns or "1"} FROM {quote(self._input.name)} ORDER BY "$n"')
         self._groups = []
         for index, call in enumerate(formula.aggregations):
             fields = [pa.field("$n", pa.int64()), pa.field(WATERMARK, pa.int64()), pa.field(SEQ, pa.int64())]

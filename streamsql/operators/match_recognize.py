@@ -82,8 +82,11 @@ class MatchRecognize(Node):
                         hint="Read the rows from a table, with 'connector' = 'filesystem' or 'memory'.")
 
     def narrowed(self, needed: Collection[str]) -> MatchRecognize:
-        columns = tuple((name, sql) for name, sql in self.measures.columns if name in needed)
-        return replace(self, schema=self.schema.only(needed), measures=replace(self.measures, columns=columns))
+        measures = self.measures.only(needed)
+        formulas = [measures, *(c.formula for c in self.conditions)]
+        used = {o for f in formulas for o in f.operands()}
+        operands = tuple((sql if i in used else "NULL", kind) for i, (sql, kind) in enumerate(self.operands))
+        return replace(self, schema=self.schema.only(needed), measures=measures, operands=operands)
 
     def operator(self, context: Context) -> Operator:
         return MatchStep(self, context)
@@ -349,12 +352,14 @@ class MatchStep(Operator):
 
     def _emitted(self, found: Sequence[Found]) -> Batch:
         times = [f.time_us for f in found]
-        rows = self._measures.run([(f.path, None) for f in found], times) if len(self._node.schema) else pa.table({})
+        rows = self._measures.run([(f.path, None) for f in found], times)
         watermark = (np.full(len(found), MIN_WATERMARK, np.int64) if self._node.proctime
                      else np.array(times, np.int64) - 1)
-        rows = rows.append_column(pa.field(WATERMARK, pa.int64()), pa.array(watermark))
         seq = np.arange(DERIVED_SEQ, DERIVED_SEQ + len(found), dtype=np.int64)
-        return Batch(rows.append_column(pa.field(SEQ, pa.int64()), pa.array(seq)), may_be_late=False)
+        columns = [rows.column(name) for name in self._node.schema.names]
+        arrays = [*columns, pa.array(watermark), pa.array(seq)]
+        names = [*self._node.schema.names, WATERMARK, SEQ]
+        return Batch(pa.Table.from_arrays(arrays, names=names), may_be_late=False)
 
     def statistics(self) -> Mapping[str, int]:
         return {"state_rows": len(self._waiting) + len(self._kept), "late_rows": self._late_rows,
