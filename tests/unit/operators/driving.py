@@ -131,8 +131,8 @@ class Chain:
         for part in cuts(rows, rng, most):
             self.step(part)
             times = [r["ts"] - delay_us for r in part if r["ts"] is not None]
-            watermark = max([watermark, *times])
-            if watermark > MIN_WATERMARK:
+            before, watermark = watermark, max([watermark, *times])
+            if watermark > before:
                 self.advance(watermark)
         self.advance(MAX_WATERMARK)
         return self.rows()
