@@ -7,9 +7,9 @@ CREATE TABLE nexmark_q6 (
 ) WITH ('connector' = 'print');
 
 INSERT INTO nexmark_q6
-SELECT seller, AVG(price) OVER (PARTITION BY seller ORDER BY `dateTime`, id ROWS BETWEEN 9 PRECEDING AND CURRENT ROW)
+SELECT seller, AVG(price) OVER (PARTITION BY seller ORDER BY `dateTime` ROWS BETWEEN 9 PRECEDING AND CURRENT ROW)
 FROM (
-  SELECT id, seller, price, `dateTime`
+  SELECT seller, price, `dateTime`
   FROM (
     SELECT a.id, a.seller, b.price, b.`dateTime`,
            ROW_NUMBER() OVER (PARTITION BY a.id ORDER BY b.price DESC, b.`dateTime`) AS place
