@@ -29,7 +29,7 @@ from streamsql.planner.scope import Field, Relation, Scope, Window, row_field
 from streamsql.planner.selects import SelectScope
 from streamsql.planner.sources import Sources
 from streamsql.planner.subqueries import attached, restricted
-from streamsql.sql import exp, span_of
+from streamsql.sql import QUALIFIED, exp, span_of
 from streamsql.values.binder import cast, common_type, session_zone
 
 Item = tuple[str, Typed]
@@ -129,6 +129,7 @@ class QueryPlanner:
     def _star(self, item: exp.Expr, source: Relation, scope: SelectScope, allowed: bool) -> list[Item]:
         qualifier = item.table if isinstance(item, exp.Column) else ""
         fields = [f for f in source.fields if not qualifier or f.qualifier == qualifier]
+        fields = [f for f in fields if not f.name.startswith(QUALIFIED)]
         if isinstance(item, exp.Column) and (item.db or not fields):
             inner = _fields_of_row(item, scope)
             if inner:

@@ -26,6 +26,9 @@ PROCTIME_MEANT = "proctime_meant"
 """In `meta` of a column `window_time` that was written as `HOP_PROCTIME(…)`: of a window of event time it is
 PROCTIME()."""
 
+QUALIFIED = "$qualify"
+"""Begins the names of columns that only QUALIFY reads: `*` leaves them out."""
+
 _GROUP_WINDOWS = {"TUMBLE": ("size",), "HOP": ("slide", "size"), "SESSION": ("gap",)}
 _COLUMNS = {"START": "window_start", "END": "window_end", "ROWTIME": "window_time", "PROCTIME": "window_time"}
 _KAFKA = {"TUMBLING": "TUMBLE", "HOPPING": "HOP", "SESSION": "SESSION"}
@@ -265,7 +268,7 @@ def qualify(rules: QueryRules, select: exp.Select) -> exp.Select:
         if isinstance(node, exp.Column) and node.name in outputs:
             node.set("table", None)
             continue
-        name = f"$qualify{len(hidden)}"
+        name = f"{QUALIFIED}{len(hidden)}"
         column = _column(name, _span(node))
         hidden.append(
             place(exp.Alias(this=node.copy(), alias=_name(name)), _span(node))
@@ -274,14 +277,8 @@ def qualify(rules: QueryRules, select: exp.Select) -> exp.Select:
             condition = column
         else:
             node.replace(column)
-    if hidden and None in outputs:
-        rules.fail(
-            "QUALIFY beside * needs a named window",
-            span,
-            hint="write SELECT *, ROW_NUMBER() OVER (…) AS rn … QUALIFY rn <= 1",
-        )
-    star = exp.Star()
-    shown: list[exp.Expression] = [_column(n, span) for n in outputs if n is not None] if hidden else [star]
+    named = [_column(n, span) for n in outputs if n is not None]
+    shown = named if hidden and len(named) == len(outputs) else [exp.Star()]  # which leaves out what QUALIFY added
     if hidden:
         select.set(
             "expressions",
