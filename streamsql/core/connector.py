@@ -69,6 +69,8 @@ class TableSpec:
     encoded    True when a format stands between records and columns (there is a `format` option)
     raw        every option as written, `format` keys included
     append_only  False when the sink will be given changes, or upserts if it takes those
+    update_key   of a sink that is given changes: the columns by which the two rows of an update belong
+               together, () where all rows do; None: not known
     job        names the job: the same when it resumes from its state, another for any other job;
                sinks mark with it what they stage. '' when nothing is to be resumed
     """
@@ -82,6 +84,7 @@ class TableSpec:
     raw: Mapping[str, str] = field(default_factory=dict)
     append_only: bool = True
     job: str = ""
+    update_key: tuple[str, ...] | None = None
     declared: Schema = field(default_factory=lambda: Schema(()))
 
 

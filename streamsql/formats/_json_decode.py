@@ -218,26 +218,54 @@ def _first(*reasons: str) -> str:
     return f"coalesce({', '.join(given)})" if len(given) > 1 else "".join(given)
 
 
-def decoding(schema: Schema, *, iso: bool, missing: bool, lenient: bool) -> Decoding:
-    """Decoding of objects with the columns of `schema`."""
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The columns of a schema, read from one JSON object.
+
+    shared   (quoted name, expression), as in Decoding
+    odd      BOOLEAN: true for every document that is no object
+    reasons  why a column cannot hold what it is given; in order
+    """
+
+    values: tuple[str, ...]
+    shared: tuple[tuple[str, str], ...]
+    suspects: tuple[str, ...]
+    odd: str
+    no_object: str
+    reasons: tuple[str, ...]
+
+
+def fields(schema: Schema, document: str, name: str, *, iso: bool, missing: bool, lenient: bool) -> Fields:
+    """The columns of `schema` in the JSON text `document`; what is shared begins with `name`."""
     reader = _Reader(iso, missing, lenient)
-    record = _Record(_DOCUMENT, '"{raw}$texts"', '"{raw}$parts"')
+    record = _Record(document, f'"{name}$texts"', f'"{name}$parts"')
     reads = [reader.member(record, _child("", c.name), c.type, c.name) for c in schema]
-    shared = tuple((name.strip('"'), call) for call, name in record.reads())
+    shared = tuple((made.strip('"'), call) for call, made in record.reads())
     present = _any(*(r.present for r in reads)) or "false"
     # an object begins with a brace; whoever writes spaces before it pays for a second look
-    odd = f"CASE WHEN {present} THEN false ELSE NOT starts_with({_DOCUMENT}, '{{') END"
-    kind = f"json_type({_DOCUMENT})"
+    odd = f"CASE WHEN {present} THEN false ELSE NOT starts_with({document}, '{{') END"
+    kind = f"json_type({document})"
     no_object = f"CASE WHEN {kind} <> 'OBJECT' THEN 'the record is JSON of type ' || lower({kind}) " \
                 "|| ', not an object' END"
-    malformed = 'CASE WHEN "{raw}" IS NULL AND "{raw}$bytes" IS NOT NULL THEN ' \
-                "coalesce('the record is not JSON: ' || left(TRY(decode(\"{raw}$bytes\")), 80), " \
-                "'the record is not JSON: its bytes are not UTF-8') END"
-    valid = f"({_DOCUMENT} IS NULL OR json_valid({_DOCUMENT}))"
-    unread = "" if reads else f"NOT {valid}"
+    return Fields(tuple(r.value for r in reads), shared, tuple(r.suspect for r in reads if r.suspect), odd, no_object,
+                  tuple(r.reason for r in reads if r.reason))
+
+
+VALID = f"({_DOCUMENT} IS NULL OR json_valid({_DOCUMENT}))"
+MALFORMED = 'CASE WHEN "{raw}" IS NULL AND "{raw}$bytes" IS NOT NULL THEN ' \
+            "coalesce('the record is not JSON: ' || left(TRY(decode(\"{raw}$bytes\")), 80), " \
+            "'the record is not JSON: its bytes are not UTF-8') END"
+"""Of a whole record: `valid` of a Decoding, and the reason where it does not hold."""
+
+
+def decoding(schema: Schema, *, iso: bool, missing: bool, lenient: bool) -> Decoding:
+    """Decoding of objects with the columns of `schema`."""
+    found = fields(schema, _DOCUMENT, "{raw}", iso=iso, missing=missing, lenient=lenient)
+    unread = "" if found.values else f"NOT {VALID}"
     if lenient:
-        skip = f"CASE WHEN {_DOCUMENT} IS NULL THEN true WHEN {odd} THEN {kind} <> 'OBJECT' ELSE false END"
-        return Decoding(tuple(r.value for r in reads), shared, True, valid, unread or None, skip=skip)
+        kind = f"json_type({_DOCUMENT})"
+        skip = f"CASE WHEN {_DOCUMENT} IS NULL THEN true WHEN {found.odd} THEN {kind} <> 'OBJECT' ELSE false END"
+        return Decoding(found.values, found.shared, True, VALID, unread or None, skip=skip)
     return Decoding(
-        tuple(r.value for r in reads), shared, True, valid, _any(*(r.suspect for r in reads), odd, unread),
-        _first(malformed, no_object, *(r.reason for r in reads)), f"{_DOCUMENT} IS NULL")
+        found.values, found.shared, True, VALID, _any(*found.suspects, found.odd, unread),
+        _first(MALFORMED, found.no_object, *found.reasons), f"{_DOCUMENT} IS NULL")

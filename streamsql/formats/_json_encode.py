@@ -85,8 +85,13 @@ def _label(comma: str, name: str) -> str:
     return text_literal(f"{comma}{json.dumps(name, ensure_ascii=False)}:")
 
 
-def encoding(schema: Schema, *, iso: bool, plain: bool, sparse: bool) -> Encoding:
-    """Encoding of the columns of `schema` as one object."""
+def encoded(schema: Schema, *, iso: bool, plain: bool, sparse: bool) -> str:
+    """JSON text of the columns of `schema` as one object; never NULL."""
     writer = _Writer(iso, plain, sparse)
     fields = [(c.name, quote(c.name), c.type) for c in schema]
-    return Encoding(writer.row(fields, 0) if fields else "'{}'")
+    return writer.row(fields, 0) if fields else "'{}'"
+
+
+def encoding(schema: Schema, *, iso: bool, plain: bool, sparse: bool) -> Encoding:
+    """Encoding of the columns of `schema` as one object."""
+    return Encoding(encoded(schema, iso=iso, plain=plain, sparse=sparse))

@@ -27,10 +27,12 @@ class Encoded:
     """A part of the record, encoded from columns of the sink.
 
     columns  (column as `encoding` calls it, column of the sink); they differ by `key.fields-prefix`
+    changes  the encoder makes a record of each change, `$diff`
     """
 
     encoding: Encoding
     columns: tuple[tuple[str, str], ...]
+    changes: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Insert(Node):
     columns     (column of `schema`, DuckDB text over the query's columns), casts included
     value, key  encoders of the record's parts; both None for a typed connector
     not_null    `table.exec.sink.not-null-enforcer`: what a NULL in a NOT NULL column does
+    upsert      `$diff` -1 deletes the row of a key: of a record nothing but the key is left
     """
 
     table: TableSpec = field(hash=False)
@@ -51,6 +54,7 @@ class Insert(Node):
     value: Encoded | None = None
     key: Encoded | None = None
     not_null: NotNull = "error"
+    upsert: bool = False
 
     def relation(self, inputs: Sequence[str]) -> str:
         return f"SELECT {self._casts()} FROM {inputs[0]}"
@@ -67,9 +71,14 @@ class Insert(Node):
         Casts first; then the value, whose encoder sees the sink's columns; then the key, whose
         encoder may see them under other names.
         """
-        carried = [quote(DIFF)] if not self.append_only else []
-        rows = f"SELECT {', '.join([self._casts(), *carried])} FROM ({fuse(self.inputs[0]).select(source)})"
-        cases = " ".join(f"WHEN {quote(n)} IS NULL THEN {text_literal(n)}" for n in self.required())
+        changes = self.value is not None and self.value.changes
+        carried = [quote(DIFF)] if not self.append_only or changes else []
+        rows = fuse(self.inputs[0]).select(source)
+        if self.append_only and changes:
+            rows = f"SELECT *, 1 AS {quote(DIFF)} FROM ({rows})"
+        rows = f"SELECT {', '.join([self._casts(), *carried])} FROM ({rows})"
+        deletes = f" AND {quote(DIFF)} > 0" if self.upsert and not self.append_only else ""
+        cases = " ".join(f"WHEN {quote(n)} IS NULL{deletes} THEN {text_literal(n)}" for n in self.required())
         if cases:
             carried.append(quote(_NULL_IN))
             rows = f"SELECT *, CASE {cases} END AS {quote(_NULL_IN)} FROM ({rows})"
@@ -79,7 +88,8 @@ class Insert(Node):
             physical = [quote(n) for n in self.table.schema.names]
             return f"SELECT {', '.join([*physical, *given, *carried])} FROM ({rows})"
         carried += [quote(n) for n in metadata]
-        value = f"{self.value.encoding.value if self.value else 'NULL::BLOB'} AS {_VALUE}"
+        value = self.value.encoding.value if self.value else "NULL::BLOB"
+        value = f"CASE WHEN {quote(DIFF)} > 0 THEN {value} END AS {_VALUE}" if deletes else f"{value} AS {_VALUE}"
         rows = f"SELECT {', '.join(['*', value, *given])} FROM ({rows})"
         if self.key is None:
             return f"SELECT {', '.join([_VALUE, *carried])} FROM ({rows})"
@@ -101,7 +111,8 @@ class InsertStep(Operator):
         written += encode(cast(Δin))
 
     Input:   any columns that the casts name; append-only, or a changelog if the sink takes one
-    Output:  nothing; the sink has got `value`, `key`, `$meta.KEY`, or the columns; `$diff`
+    Output:  nothing; the sink has got `value`, `key`, `$meta.KEY`, or the columns; `$diff`. A delete of a
+             key has no value
     State:   none
     Cost:    one DuckDB statement a batch
     Forgets: nothing to forget

@@ -14,11 +14,13 @@ from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.operators.insert import Encoded, Insert, NotNull
 from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Materialized, Table, TableColumn
+from streamsql.planner.changelogs import changes_of, key_columns, metadata_of
 from streamsql.planner.emission import emitting
 from streamsql.planner.options import FormatUse, TableOptions, table_options
 from streamsql.planner.query import QueryPlanner
 from streamsql.planner.scans import Extra, finished, given_options, sink_spec
 from streamsql.planner.scope import Field
+from streamsql.planner.sinks import keyed, keys_of, require_taken
 from streamsql.sql import span_of
 from streamsql.sql import statements as sql
 from streamsql.values.binder import cast
@@ -58,8 +60,9 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
                 )
             value = Typed(f"CAST(NULL AS {column.type.duck_type()})", column.type)
         columns.append((column.name, value.sql))
-    node = finished(emitting(relation.node, statement.emit, statement.every_ms, statement.span), extra)
-    return _insert(statement, table, node, tuple(columns), settings, extra)
+    node = emitting(relation.node, statement.emit, statement.every_ms, statement.span)
+    keys = keys_of(node, tuple(columns), table)
+    return _insert(statement, table, finished(node, extra), tuple(columns), keys, settings, extra)
 
 
 def _targets(statement: sql.Insert, table: Table) -> list[TableColumn]:
@@ -104,6 +107,7 @@ def _insert(
     table: Table,
     node: Node,
     columns: tuple[tuple[str, str], ...],
+    keys: frozenset[frozenset[str]],
     settings: Mapping[str, str],
     extra: Extra,
 ) -> Node:
@@ -116,46 +120,46 @@ def _insert(
             statement.table.span,
             hint="It is a source only.",
         )
-    _check_changes(statement, table, node, options)
+    require_taken(node, table, span_of(statement.query))
+    metadata = metadata_of(given)
     for column in (c for c in table.persisted if c.kind == "metadata"):
-        if not module.METADATA[column.metadata_key].writable:
+        if not metadata[column.metadata_key].writable:
             raise PlanError(
                 f'metadata "{column.metadata_key}" of connector "{options.connector}" cannot be written',
                 statement.table.span,
                 hint=f'Declare column "{column.name}" … METADATA VIRTUAL.',
             )
-    spec = sink_spec(table, extra, append_only=node.append_only)
+    node, columns = keyed(node, columns, keys, table, settings)
+    spec = replace(sink_spec(table, extra, append_only=node.append_only), update_key=_update_key(table, keys))
     try:
         module.sink(spec)  # what it refuses is known before anything runs; nothing is opened
     except OptionError as error:
         raise PlanError(error.message, statement.table.span, hint=error.hint) from error
     schema = Schema(tuple(Column(c.name, c.type) for c in table.persisted))
     value, key = _encoders(table, options)
-    return Insert((node,), schema, node.append_only, (), spec, table.name, columns, value, key, _enforcer(settings))
+    upsert = changes_of(table, write=True) == "upsert"
+    return Insert(
+        (node,), schema, node.append_only, (), spec, table.name, columns, value, key, _enforcer(settings), upsert
+    )
+
+
+def _update_key(table: Table, keys: frozenset[frozenset[str]]) -> tuple[str, ...] | None:
+    """By which columns the two rows of an update are told from others: the table's key, or one of the query's."""
+    if table.primary_key:
+        return table.primary_key
+    return min((tuple(sorted(key)) for key in keys), key=lambda key: (len(key), key), default=None)
 
 
 def _enforcer(settings: Mapping[str, str]) -> NotNull:
     return "drop" if settings.get(ENFORCER, "error").lower() == "drop" else "error"
 
 
-def _check_changes(statement: sql.Insert, table: Table, node: Node, options: TableOptions) -> None:
-    """A sink that only takes new rows must not be given a changelog."""
-    if node.append_only or options.connector in ("print", "blackhole"):
-        return
-    if options.connector == "memory" and options.own.get("changelog-mode") != "append":
-        return
-    raise PlanError(
-        f'"{table.name}" only takes new rows, the query also changes rows it has given',
-        span_of(statement.query),
-        hint="Aggregate in a window, which emits once; or write to a sink that takes changes.",
-    )
-
-
 def _encoders(table: Table, options: TableOptions) -> tuple[Encoded | None, Encoded | None]:
     if options.value is None:
         return None, None
     names = [c.name for c in table.physical]
-    in_key = [n for n in names if n in options.key_fields] if options.key else []
+    fields = key_columns(table, options.key_fields)
+    in_key = [n for n in names if n in fields] if options.key else []
     except_key = options.engine.text("value.fields-include") == "except_key"
     in_value = [n for n in names if not (except_key and n in in_key)]
     key = (
@@ -170,4 +174,4 @@ def _encoded(use: FormatUse, table: Table, names: list[str], prefix: str) -> Enc
     module = modules.format_module(use.name, "format")
     pairs = tuple((n.removeprefix(prefix), n) for n in names)
     schema = Schema(tuple(Column(inner, table[outer].type) for inner, outer in pairs))
-    return Encoded(module.encoder(schema, use.options), pairs)
+    return Encoded(module.encoder(schema, use.options), pairs, getattr(module, "CHANGES", False))

@@ -13,6 +13,7 @@ from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, Span, SQLError, SQLTypeError, did_you_mean
 from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Table, TableColumn, Watermark
+from streamsql.planner.changelogs import changes_of, check_changes, metadata_of
 from streamsql.planner.options import TableOptions, table_options
 from streamsql.planner.scans import Extra, scan, sink_spec
 from streamsql.planner.scope import Field, Scope
@@ -211,7 +212,8 @@ def _check_options(statement: CreateTable, table: Table) -> None:
     """Options, metadata keys and key fields, each error at its place in the statement."""
     try:
         options = table_options(table.options)
-        metadata = modules.connector(options.connector).METADATA
+        metadata = metadata_of(table.options)
+        check_changes(table)
     except OptionError as error:
         raise BindError(
             error.message, _place(statement.options, error.option) or statement.name.span, hint=error.hint
@@ -225,7 +227,8 @@ def _check_options(statement: CreateTable, table: Table) -> None:
                 at,
                 hint=did_you_mean(column.metadata_key, keys, "Keys") if keys else "It has none.",
             )
-    _check_key(statement, options)
+    if changes_of(table, write=False) != "upsert":
+        _check_key(statement, options)
     physical = [c.name for c in table.physical]
     for field in options.key_fields:
         if field not in physical:

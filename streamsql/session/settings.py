@@ -16,6 +16,11 @@ OPTIONS = (
         "table.exec.sink.not-null-enforcer", choices=("error", "drop"), doc="a NULL for a NOT NULL column of a sink"
     ),
     Option("table.exec.state.ttl", "duration", doc="how long state is kept that was not used; 0 for ever"),
+    Option(
+        "table.exec.sink.upsert-materialize",
+        choices=("none", "auto", "force"),
+        doc="keep all rows of a sink's key and show the last: never; where the key of the query is another; always",
+    ),
     Option("table.local-time-zone", doc="the zone in which TIMESTAMP_LTZ is seen"),
     Option("streamsql.state.dir", doc="where jobs keep their state; memory if empty"),
     Option("streamsql.threads", "int", doc="threads of DuckDB for one statement"),
@@ -25,6 +30,7 @@ SETTINGS: Mapping[str, str] = {
     "execution.checkpointing.interval": "1 s",
     "table.exec.sink.not-null-enforcer": "ERROR",
     "table.exec.state.ttl": "0 ms",
+    "table.exec.sink.upsert-materialize": "AUTO",
     "table.local-time-zone": "UTC",
     "streamsql.state.dir": "",
     "streamsql.threads": "1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from streamsql.core.types import BYTES
 from streamsql.engine.side import SideTables
 from streamsql.errors import InternalError
 from streamsql.operators.scan import Scan
+from streamsql.planner.changelogs import changes_of
 from streamsql.planner.planner import Plan
 from streamsql.planner.relational import leaves
 from streamsql.session import Query, Session
@@ -39,16 +40,33 @@ class Running:
 
 @dataclass(slots=True)
 class Output:
-    """The changes of one relation: those not claimed yet, and the sum of all."""
+    """The changes of one relation: those not claimed yet, and the sum of all.
+
+    key: of a sink that is given upserts, where the columns of its primary key are; they are shown as
+    the changes that they make.
+    """
 
     shape: Shape
+    key: tuple[int, ...] = ()
     pending: list[Change] = field(default_factory=list)
     total: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    rows: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def take(self, rows: pa.Table) -> None:
-        for change in changes(rows, self.shape):
-            self.pending.append(change)
-            self.total[change.cells] += change.diff
+        for given in changes(rows, self.shape):
+            for change in self._made(given) if self.key else (given,):
+                self.pending.append(change)
+                self.total[change.cells] += change.diff
+
+    def _made(self, given: Change) -> Iterator[Change]:
+        key = tuple(given.cells[i] for i in self.key)
+        old = self.rows.pop(key, None)
+        if given.diff > 0:
+            self.rows[key] = given.cells
+        if old is not None or given.diff < 0:
+            yield Change(-1, old or given.cells)
+        if given.diff > 0:
+            yield given
 
 
 class Jobs:
@@ -73,8 +91,15 @@ class Jobs:
         if not sinks:
             self.outputs[job.name] = Output([(c.name, c.type) for c in current.schema])
         for sink in sinks:
-            self.outputs.setdefault(sink, Output(self._shape(sink)))
+            self.outputs.setdefault(sink, Output(self._shape(sink), self._key(sink)))
         return job
+
+    def _key(self, sink: str) -> tuple[int, ...]:
+        table = self.session.planner.catalog.tables[sink]
+        if changes_of(table, write=True) != "upsert":
+            return ()
+        names = [c.name for c in table.physical]
+        return tuple(names.index(k) for k in table.primary_key)
 
     def stop(self, relation: str) -> None:
         """Its job is over, and what it gave is nobody's any more."""

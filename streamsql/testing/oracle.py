@@ -8,7 +8,7 @@ closed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,7 +67,7 @@ class Oracle:
             names: dict[Node, str] = {}
             for index, leaf in enumerate(dict.fromkeys(leaves(root))):
                 if isinstance(leaf, Scan):
-                    given = database.over(f"leaf{index}", leaf.schema.arrow())
+                    given = database.over(f"leaf{index}", _shape(leaf))
                     given.set(self._rows(job, leaf))
                     names[leaf] = quote(given.name)
                 elif isinstance(leaf, SideScan):
@@ -84,15 +84,26 @@ class Oracle:
         late = self._session.sides.rows(leaf.name, "$late")
         gone = {(p << SEQ_SHIFT) | o for p, o in zip(late["partition"].to_pylist(), late["offset"].to_pylist(),
                                                     strict=True)}
-        shape = leaf.schema.arrow()
+        shape = _shape(leaf)
         kept = []
         for rows in self._seen.get((job, leaf), []):
             keep = pa.array([seq not in gone for seq in rows[SEQ].to_pylist()], pa.bool_())
+            rows = rows if len(leaf.schema) else rows.append_column(_NONE, pa.array([0] * len(rows), pa.int32()))
             kept.append(rows.filter(keep))
+        if leaf.upsert:
+            return _left(kept, leaf.table.primary_key, shape)
         if leaf.append_only:
             return pa.concat_tables([rows.select(shape.names) for rows in kept]).cast(shape) if kept \
                 else shape.empty_table()
         return applied([rows.select([*shape.names, DIFF]) for rows in kept], shape)
+
+
+_NONE = "$none"
+"""A column for a table of which only the number of rows is asked: DuckDB sees none without columns."""
+
+
+def _shape(leaf: Scan) -> pa.Schema:
+    return leaf.schema.arrow() if len(leaf.schema) else pa.schema([pa.field(_NONE, pa.int32())])
 
 
 class OracleExecution(Execution):
@@ -132,6 +143,17 @@ class OracleExecution(Execution):
                       [" | ".join(r) for r in sorted(expected.elements())],
                       [f"{count} × {' | '.join(r)}" if count != 1 else " | ".join(r)
                        for r, count in sorted(actual.items())])
+
+
+def _left(batches: Sequence[pa.Table], key: Sequence[str], shape: pa.Schema) -> pa.Table:
+    """The rows that upserts by `key` leave."""
+    left: dict[str, dict[str, object]] = {}
+    for batch in batches:
+        for row, diff in zip(batch.select(shape.names).to_pylist(), batch[DIFF].to_pylist(), strict=True):
+            left.pop(repr([row[k] for k in key]), None)
+            if diff > 0:
+                left[repr([row[k] for k in key])] = row
+    return pa.Table.from_pylist(list(left.values()), schema=shape)
 
 
 def _shown(found: pa.Table, shape: Shape) -> list[tuple[str, ...]]:

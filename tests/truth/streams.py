@@ -22,6 +22,7 @@ import pyarrow as pa
 import streamsql
 from streamsql.core.types import DataType
 from streamsql.errors import Source
+from streamsql.planner.changelogs import changes_of
 from streamsql.planner.planner import Plan
 from streamsql.planner.relational import expressible
 from streamsql.session import Query, Session
@@ -153,8 +154,14 @@ class _Job:
     def left(self) -> dict[str, list[list[Any]]]:
         self.query.commit()
         if self._types:
-            return {name: _applied(self._session.memory(name).take(), kinds) for name, kinds in self._types.items()}
+            return {name: _applied(self._session.memory(name).take(), kinds, self._key(name))
+                    for name, kinds in self._types.items()}
         return {"": _applied([*self._taken, *self.query.taken()], self._columns)}
+
+    def _key(self, sink: str) -> tuple[str, ...]:
+        """By which columns a sink is given rows that replace each other; () where by none."""
+        table = self._session.planner.catalog.tables[sink]
+        return table.primary_key if changes_of(table, write=True) == "upsert" else ()
 
     def __enter__(self) -> _Job:
         return self
@@ -264,16 +271,18 @@ def value(given: Any, type_: DataType) -> Any:
     return given
 
 
-def _applied(batches: Sequence[pa.Table], types: Sequence[DataType]) -> list[list[Any]]:
-    """The changes applied, rows as the files write them."""
+def _applied(batches: Sequence[pa.Table], types: Sequence[DataType], key: Sequence[str] = ()) -> list[list[Any]]:
+    """The changes applied, rows as the files write them. With a key +1 replaces the row of it, -1 deletes it."""
     left: dict[str, tuple[int, list[Any]]] = {}
     for batch in batches:
         diffs = batch["$diff"].to_pylist() if "$diff" in batch.column_names else [1] * batch.num_rows
-        columns = [c for n, c in zip(batch.column_names, batch.columns, strict=True) if not n.startswith("$")]
-        for diff, row in zip(diffs, zip(*(c.to_pylist() for c in columns), strict=True), strict=True):
+        names = [n for n in batch.column_names if not n.startswith("$")]
+        at = [names.index(k) for k in key]
+        for diff, row in zip(diffs, zip(*(batch[n].to_pylist() for n in names), strict=True), strict=True):
             shown = [show(v, t) for v, t in zip(row, types, strict=True)]
-            count, _ = left.get(_text(shown), (0, shown))
-            left[_text(shown)] = (count + diff, shown)
+            name = _text([shown[i] for i in at] if at else shown)
+            count, _ = left.get(name, (0, shown))
+            left[name] = (max(diff, 0) if at else count + diff, shown)
     negative = [row for count, row in left.values() if count < 0]
     assert not negative, f"rows taken back that never came: {negative[:3]}"
     return [row for count, row in left.values() for _ in range(count)]
