@@ -15,7 +15,6 @@ from tests.nexmark.events import COUNT, Given, oracle, records
 from tests.nexmark.oracles import ORACLES
 from tests.nexmark.runs import CUTS, FOLDER, Runs
 
-
 UNBUILT = ("q13",)
 """Queries that wait for their operator: a join FOR SYSTEM_TIME AS OF processing time."""
 
