@@ -23,7 +23,7 @@ from streamsql.connectors.filesystem_paths import WHERE, File, Listing
 from streamsql.connectors.filesystem_read import LineReader, ParquetReader, Reader
 from streamsql.connectors.filesystem_sink import FilesystemSink, LineWriter, ParquetPartWriter, Rolling
 from streamsql.connectors.filesystem_source import FilesystemSource
-from streamsql.core.connector import Metadata, TableSpec
+from streamsql.core.connector import RELOAD_OPTIONS, Metadata, TableSpec
 from streamsql.core.options import Option, OptionError
 from streamsql.core.types import BIGINT, STRING, timestamp_ltz
 
@@ -38,7 +38,11 @@ OPTIONS = (
     Option("sink.rolling-policy.check-interval", "duration", 60_000, "how often to look at a part's age"),
     Option("sink.compression", choices=("none", "gzip", "zstd"), doc="compress parts, whose names then end "
            "in .gz or .zst; default: none (of Parquet: snappy inside)"),
+    *RELOAD_OPTIONS,
 )
+
+READ_WHOLE = True
+"""A lookup join keeps the whole table."""
 
 METADATA: Mapping[str, Metadata] = {
     "file.path": Metadata(STRING.not_null()),
@@ -80,7 +84,7 @@ def source(table: TableSpec) -> FilesystemSource:
 
 
 def sink(table: TableSpec) -> FilesystemSink:
-    if not table.append_only:
+    if not table.append_only and table.changes == "append":
         raise OptionError(f'table "{table.name}" of {WHERE} takes only new rows, and the query changes rows '
                           "that it gave before", "connector", "Aggregate in windows, which emit once.")
     parquet = _parquet(table)

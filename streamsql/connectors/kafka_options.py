@@ -172,7 +172,7 @@ def write_settings(table: TableSpec) -> WriteSettings:
         raise OptionError("'sink.partitioner'='round-robin' and 'key.fields' exclude each other",
                           "sink.partitioner",
                           "Remove one of them: rows with a key go to the partition of their key.")
-    if not table.append_only:
+    if not table.append_only and table.changes == "append":
         raise OptionError(f'table "{table.name}" of {WHERE} takes only new rows, and the query changes rows '
                           "that it gave before", "connector", "Aggregate in windows, which emit once.")
     topics = _topics(table)
@@ -188,7 +188,7 @@ def _check_table(table: TableSpec) -> None:
     if not table.encoded:
         raise OptionError(f'{WHERE} needs the option "format"', None,
                           "format: how bytes become columns, as 'format'='json'.")
-    if table.primary_key:
+    if table.primary_key and table.changes == "append":
         raise OptionError(f'table "{table.name}" of {WHERE} cannot have a PRIMARY KEY: a topic may hold a '
                           "key many times", "connector", "Remove the PRIMARY KEY clause.")
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamsql.connectors.print_text import rows_text
-from streamsql.core.batch import DIFF
+from streamsql.core.changes import kinds
 from streamsql.core.clock import Clock
 from streamsql.core.connector import Changes, Metadata, SinkStatistics, TableSpec
 from streamsql.core.options import Option
@@ -32,8 +31,8 @@ METADATA: Mapping[str, Metadata] = {}
 class PrintSink:
     """Writes whole lines, one `write` of the stream a batch.
 
-    A row that goes is `-D` and one that comes `+I`; where the table has a primary key and a batch
-    replaces the row of a key, they are `-U` and `+U`.
+    A row that goes is `-D` and one that comes `+I`; where the key of the table or of the query's rows says
+    that a batch replaces one by the other, they are `-U` and `+U`.
     """
 
     def __init__(self, table: TableSpec) -> None:
@@ -61,19 +60,8 @@ class PrintSink:
         self._bytes += len(lines.encode())
 
     def _kinds(self, rows: pa.Table) -> pa.Array:
-        if DIFF not in rows.column_names:
-            return pa.array(["+I"] * rows.num_rows)
-        comes = pc.greater(rows[DIFF].combine_chunks(), 0)
-        kinds = pc.if_else(comes, "+I", "-D")
-        keys = list(self._table.primary_key)
-        if not keys:
-            return kinds
-        changes = rows.select([*keys, DIFF]).append_column("$row", pa.array(np.arange(rows.num_rows)))
-        both = changes.group_by(keys).aggregate([(DIFF, "min"), (DIFF, "max")])
-        both = both.filter(pc.not_equal(both[f"{DIFF}_min"], both[f"{DIFF}_max"]))
-        replaced = changes.join(both, keys, join_type="left semi")["$row"]
-        return pc.if_else(pc.is_in(changes["$row"].combine_chunks(), replaced.combine_chunks()),
-                          pc.if_else(comes, "+U", "-U"), kinds)
+        key = self._table.update_key
+        return kinds(rows, key if key is not None else self._table.primary_key or None)
 
     def flush(self) -> None: ...
 

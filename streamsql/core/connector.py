@@ -69,6 +69,7 @@ class TableSpec:
     encoded    True when a format stands between records and columns (there is a `format` option)
     raw        every option as written, `format` keys included
     append_only  False when the sink will be given changes, or upserts if it takes those
+    changes    what its rows are, by its connector or its format
     update_key   of a sink that is given changes: the columns by which the two rows of an update belong
                together, () where all rows do; None: not known
     job        names the job: the same when it resumes from its state, another for any other job;
@@ -84,6 +85,7 @@ class TableSpec:
     raw: Mapping[str, str] = field(default_factory=dict)
     append_only: bool = True
     job: str = ""
+    changes: Changes = "append"
     update_key: tuple[str, ...] | None = None
     declared: Schema = field(default_factory=lambda: Schema(()))
 

@@ -126,7 +126,7 @@ class ScanSQL:
                     for raw, p in self._parts if p.decoding.suspect]
         skips = [self._of_row(over(p.decoding.skip, raw), raw, guarded) for raw, p in self._parts if p.decoding.skip]
         return (_any(suspects) + f" AS {quote(SUSPECT)}", f"coalesce({_any(skips)}, false) AS {quote(SKIP)}",
-                *(('"$invalid"',) if guarded else ()))
+                *(('"$invalid"',) if guarded else ()), *((quote(AT),) if self._scan.expands else ()))
 
     def _of_row(self, test: str, raw: str, guarded: bool) -> str:
         """A test of a value that a delete by key does not have."""

@@ -16,13 +16,18 @@ VALUE_PREFIX = "value."
 
 def changes_of(table: Table, *, write: bool) -> Changes:
     """What a read of the table gives, or what a write to it takes."""
-    module = modules.connector(table.options["connector"])
     form = _format(table.options)
-    own = cast(Any, module).changes(table.options, table.primary_key, write=write) \
-        if hasattr(module, "changes") else "append"
     if form is not None and getattr(form, "CHANGES", False):
         return "all"
-    return cast(Changes, own)
+    return _own(table, write=write)
+
+
+def _own(table: Table, *, write: bool) -> Changes:
+    """As the connector says."""
+    module = modules.connector(table.options["connector"])
+    if not hasattr(module, "changes"):
+        return "append"
+    return cast(Changes, cast(Any, module).changes(table.options, table.primary_key, write=write))
 
 
 def _format(options: Mapping[str, str]) -> object | None:
@@ -55,9 +60,14 @@ def key_columns(table: Table, declared: tuple[str, ...]) -> tuple[str, ...]:
 def check_changes(table: Table) -> None:
     """What kind of changes a table has goes together with its key and formats. Raises OptionError."""
     connector = table.options["connector"]
-    if changes_of(table, write=False) != "upsert":
-        return
-    if not table.primary_key:
+    upsert = "upsert" in (_own(table, write=False), _own(table, write=True))
+    if upsert and not table.primary_key:
         at = "changelog-mode" if "changelog-mode" in table.options else "connector"
         raise OptionError(f'table "{table.name}" of connector "{connector}" needs a PRIMARY KEY: its rows replace '
                           "each other by it", at, "Add PRIMARY KEY (…) NOT ENFORCED.")
+    for key in ("key.format", "value.format", "format"):
+        name = table.options.get(key)
+        if name and (upsert or key == "key.format") and getattr(modules.format_module(name, key), "CHANGES", False):
+            where = "a record's key" if key == "key.format" else f'connector "{connector}"'
+            raise OptionError(f'format "{name}" is of changes, which {where} does not hold', key,
+                              "Use a format of rows, as json.")

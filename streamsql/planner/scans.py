@@ -14,6 +14,7 @@ from streamsql.core.connector import MetadataColumn, TableSpec
 from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema, quote
 from streamsql.errors import PlanError
+from streamsql.operators.lookup_join import LookupJoin
 from streamsql.operators.normalize import Normalize
 from streamsql.operators.project import Project
 from streamsql.operators.scan import Decoded, ErrorMode, Rowtime, Scan
@@ -67,11 +68,14 @@ def _pruned(node: Node, needed: set[str]) -> Node:
         t for f in fields(node) if f.name not in ("inputs", "schema") for t in _texts(getattr(node, f.name))
     )
     passes = set() if isinstance(node, Project) else set(node.schema.names)
-    inputs = []
-    for i in node.inputs:
-        wanted = {c for c in i.schema.names if quote(c) in text or c in passes or f"\n{c}\n" in f"\n{text}\n"}
-        inputs.append(_pruned(i, wanted))
-    return replace(node, inputs=tuple(inputs))
+
+    def below(i: Node) -> Node:
+        return _pruned(i, {c for c in i.schema.names
+                           if quote(c) in text or c in passes or f"\n{c}\n" in f"\n{text}\n"})
+
+    if isinstance(node, LookupJoin):
+        node = replace(node, dimension=below(node.dimension))
+    return replace(node, inputs=tuple(below(i) for i in node.inputs))
 
 
 def _ordered(node: Node, schema: Schema) -> Node:
@@ -88,6 +92,8 @@ def _scanned(node: Node, extra: Extra) -> Node:
         return _leaf(node, extra)
     if not node.inputs:
         return node
+    if isinstance(node, LookupJoin):
+        node = replace(node, dimension=_scanned(node.dimension, extra))
     return replace(node, inputs=tuple(_scanned(i, extra) for i in node.inputs))
 
 
@@ -154,6 +160,7 @@ def scan(table: Table, schema: Schema, extra: Extra) -> Scan:
         options.value is not None,
         given,
         declared=_physical(table.physical),
+        changes=mode,
     )
     value, key = _decoders(table, physical, described, options)
     rowtime = Rowtime(table.watermark.column, table.watermark.sql) if table.watermark else None
@@ -194,6 +201,7 @@ def sink_spec(table: Table, extra: Extra, *, append_only: bool = True) -> TableS
         given,
         append_only,
         declared=physical,
+        changes=changes_of(table, write=True),
     )
 
 
