@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -72,7 +73,7 @@ def test_the_sum_of_early_results_is_the_final_one(
         emits = ("", "EMIT CHANGES", "EMIT EVERY INTERVAL '2' SECOND")
         queries: list[Any] = [session.sql(_query(window, groups, emit)) for emit in emits]
         edges = sorted({0, len(rows), *(c for c in cuts if c < len(rows))})
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             session.memory("t").append(_table(rows[start:end]))
             for query in queries:
                 _drained(query, clock)
