@@ -11,6 +11,7 @@ from streamsql.core.batch import DIFF, Batch
 from streamsql.core.node import Context, Explain, Node, Operator
 from streamsql.core.schema import quote
 from streamsql.operators._ranked import DEAD, NEW, OLD_RANK, RANK, Kept, SortKey, marked, numbered, sorted_by, ttl_of
+from streamsql.operators._top_n_changes import TopNOfChanges
 from streamsql.state.table import KEY, ROW
 
 
@@ -63,7 +64,9 @@ class TopN(Node):
         return f"SELECT {', '.join(columns) or '1'} FROM ({ranked}) WHERE {where}"
 
     def operator(self, context: Context) -> Operator:
-        return TopNStep(self, context)
+        if self.inputs[0].append_only:
+            return TopNStep(self, context)
+        return TopNOfChanges(self, context, _emission(self, self.kept(), quote(f"{context.name}$moved")))
 
     def holds_state(self) -> bool:
         return True
@@ -86,14 +89,14 @@ class TopNStep(Operator):
 
         Δout = topₙ(I + Δin) − topₙ(I)        restricted to the partitions that Δin touches
 
-    Input:   any changelog mode
+    Input:   append-only; `TopNOfChanges` takes the others
     Output:  columns of the input, the rank where it is read, `$diff`; −old before +new. Without the
              rank only rows that enter or leave
-    State:   of an append-only input the first `end` rows of each partition; else all rows
+    State:   the first `end` rows of each partition
     Cost:    one window over the batch and the kept rows of its partitions
-    Forgets: a row that `end` others of an append-only input precede; by `table.exec.state.ttl`
+    Forgets: a row that `end` others precede; by `table.exec.state.ttl`
     Late:    takes every row; nothing closes
-    Source:  Flink's AppendOnlyTopNFunction and RetractableTopNFunction
+    Source:  Flink's AppendOnlyTopNFunction
     """
 
     def __init__(self, node: TopN, context: Context) -> None:
@@ -103,7 +106,7 @@ class TopNStep(Operator):
         self._input = database.over(f"{context.name}$in", kept.fused.source.batch_schema())
         self._take = database.compute(kept.select(quote(self._input.name)))
         taken = numbered(self._take.run()).schema
-        stored = pa.schema([f for f in taken if f.name not in (DIFF, ROW)])
+        stored = pa.schema([f for f in taken if f.name != ROW])
         self._ttl_ms = ttl_of(context)
         self._state = database.state(f"{context.name}$rows", stored, ttl_ms=self._ttl_ms)
         self._old = database.over(f"{context.name}$old", self._state.found_schema)
@@ -127,11 +130,9 @@ class TopNStep(Operator):
         return Batch(out.cast(self._shape), False) if out.num_rows else None
 
     def _store(self, moved: pa.Table) -> None:
-        """Gone: what was taken back, and of an append-only input what `end` rows precede."""
+        """Gone: what `end` rows precede."""
         new = moved.column(NEW).to_numpy()
-        gone = moved.column(DEAD).to_numpy()
-        if self._node.inputs[0].append_only:
-            gone = moved.column(RANK).to_numpy() > self._node.end
+        gone = moved.column(RANK).to_numpy() > self._node.end
         self._state.remove(moved.column(ROW).to_numpy()[~new & gone])
         self._state.add(moved.filter(pa.array(new & ~gone)), now_ms=self._clock.now_us() // 1000 if self._ttl_ms else 0)
 
@@ -146,15 +147,12 @@ class TopNStep(Operator):
 
 def _ranked(node: TopN, kept: Kept, old: str, new: str) -> str:
     """The rows that the batch moves: kept columns, `$row`, `$new`, `$dead`, the rank before and after."""
-    row, fresh, dead, rank, before = (quote(n) for n in (ROW, NEW, DEAD, RANK, OLD_RANK))
+    row, fresh, rank, before = (quote(n) for n in (ROW, NEW, RANK, OLD_RANK))
     over = f"{kept.partitioned()}ORDER BY {', '.join(kept.sorting())} ROWS UNBOUNDED PRECEDING"
-    ranked = (f"SELECT *, count(*) FILTER (WHERE NOT {dead}) OVER w AS {rank}, "
-              f"count(*) FILTER (WHERE NOT {fresh}) OVER w AS {before} "
+    ranked = (f"SELECT *, row_number() OVER w AS {rank}, count(*) FILTER (WHERE NOT {fresh}) OVER w AS {before} "
               f"FROM ({marked(kept, old, new)}) WINDOW w AS ({over})")
-    moved = f"(NOT {fresh} AND {before} <> {rank} AND least({before}, {rank}) <= {node.end})"
-    entering = f"({fresh} AND NOT {dead})" if kept.changing else f"({fresh} AND {rank} <= {node.end})"
-    leaving = f" OR (NOT {fresh} AND {dead})" if kept.changing else ""
-    return f"SELECT * FROM ({ranked}) WHERE {entering} OR {moved}{leaving} ORDER BY {row}"
+    moved = f"NOT {fresh} AND {before} <> {rank} AND {before} <= {node.end}"
+    return f"SELECT * FROM ({ranked}) WHERE ({fresh} AND {rank} <= {node.end}) OR ({moved}) ORDER BY {row}"
 
 
 def _emission(node: TopN, kept: Kept, moved: str) -> str:

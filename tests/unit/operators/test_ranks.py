@@ -131,6 +131,17 @@ def test_top_n_keeps_what_can_be_in_the_result() -> None:
         database.close()
 
 
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_top_n_of_changes_fills_its_head_again(most: int) -> None:
+    """All rows of a large partition come, and then the first ones go until few are left."""
+    rng = random.Random(most)
+    rows = plain([("a", rng.randint(0, 50), n) for n in range(200)])
+    live = sorted(rows, key=lambda r: r["v"], reverse=True)
+    gone, left = live[:190], live[190:]
+    log = [*({**r, DIFF: 1} for r in rows), *({**r, DIFF: -1} for r in gone)]
+    same_as_duckdb(top_n(True, True, [("v", True)], 1, 3, True), log, [r for r in rows if r in left], most, most)
+
+
 def test_limit_counts_over_restarts(tmp_path: Path) -> None:
     source = leaf(*COLUMNS)
     node = Limit((source,), source.schema, True, ADDED, 2, 3)
