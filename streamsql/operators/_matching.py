@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamsql.core.batch import DIFF, Batch
-from streamsql.core.node import Context, Node, Operator, StateTable, Statement, fuse
+from streamsql.core.node import Context, Node, Operator, Statement, StateTable, fuse
 from streamsql.core.options import duration_ms
 from streamsql.core.schema import Column, quote
 from streamsql.operators._consolidate import Consolidation
 from streamsql.state.table import KEY, ROW, key_of
 
 TTL = "table.exec.state.ttl"
-HASH, MAY, COUNT, AT = "$hash", "$may", "$count", "$n"
+HASH, MAY, COUNT, AT, KEPT = "$hash", "$may", "$count", "$n", "$kept"
 
 Int64s = npt.NDArray[np.int64]
 
@@ -186,7 +186,7 @@ class MatchStep(Operator):
     """
 
     def __init__(self, node: Node, context: Context, matching: Matching, kind: Kind,
-                 columns: Sequence[tuple[str, str]]) -> None:
+                 columns: Sequence[tuple[str, str]], where: str | None = None) -> None:
         self._node = node
         self._kind = kind
         self._shape = node.batch_schema()
@@ -195,7 +195,9 @@ class MatchStep(Operator):
                        for port, source in enumerate(node.inputs)]
         self._changes = pa.schema([*node.schema.arrow(), pa.field(DIFF, pa.int32())])
         self._net = None if node.append_only else Consolidation(context.database, context.name, self._changes)
-        self._selected = ", ".join([*(f"{sql} AS {quote(name)}" for name, sql in columns), quote(DIFF)])
+        self._computed = ", ".join([*(f"{sql} AS {quote(name)}" for name, sql in columns), quote(DIFF)])
+        self._selected = ", ".join(quote(name) for name in self._changes.names)
+        self._where = where
         self._new = [context.database.over(f"{context.name}$new{s.port}", self._numbered(s)) for s in self._sides]
         self._old = [context.database.over(f"{context.name}$old{s.port}", s.state.found_schema) for s in self._sides]
         self._match = [self._matches(port, matching) for port in (0, 1)]
@@ -213,15 +215,19 @@ class MatchStep(Operator):
         new, old = quote(self._new[port].name), quote(self._old[1 - port].name)
         order = f"d.{quote(AT)}, f.{quote(ROW)}"
         same = f"d.{quote(KEY)} = f.{quote(KEY)}" + (f" AND {matching.condition}" if matching.condition else "")
-        selected = self._selected if self._kind.pairs else quote(DIFF)
-        counted = f", {order}" if any(self._kind.lone) else ""
-        return self._database.compute(f"SELECT {selected}{counted} FROM {new} d JOIN {old} f ON {same} ORDER BY {order}")
+        computed = self._computed if self._kind.pairs else quote(DIFF)
+        pairs = f"SELECT {computed}, {order} FROM {new} d JOIN {old} f ON {same}"
+        if self._where:
+            pairs = f"SELECT *, ({self._where}) IS TRUE AS {quote(KEPT)} FROM ({pairs})"
+        return self._database.compute(f"{pairs} ORDER BY {quote(AT)}, {quote(ROW)}")
 
     def _padded(self, port: int) -> Statement:
         """The output for a row of one side alone, the other side's columns NULL."""
         absent = nulls(self._sides[1 - port].columns)
         rows = f"(SELECT {', '.join(['*', *absent])} FROM {quote(self._alone[port].name)})"
-        return self._database.compute(f"SELECT {self._selected} FROM {rows}")
+        return self._database.compute(
+            f"SELECT {self._selected} FROM (SELECT {self._computed} FROM {rows})"
+            + (f" WHERE {self._where}" if self._where else ""))
 
     def step(self, port: int, batch: Batch) -> Batch | None:
         mine, other = self._sides[port], self._sides[1 - port]
@@ -231,7 +237,8 @@ class MatchStep(Operator):
         able, unable = mine.parted(rows)
         found = other.state.find(able.column(KEY))
         pairs = self._pairs(port, able, found)
-        out = [pairs.select(self._changes.names)] if self._kind.pairs else []
+        kept = pairs.filter(pairs.column(KEPT)) if self._where else pairs
+        out = [kept.select(self._changes.names)] if self._kind.pairs else []
         counts = _counts(pairs, able) if mine.counted else np.empty(0, np.int64)
         if mine.counted:
             out.append(self._own(port, able, unable, counts))

@@ -22,27 +22,32 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True)
 class Join(Node):
-    """`SELECT columns FROM left [INNER | LEFT | RIGHT | FULL] JOIN right ON …`.
+    """`SELECT schema FROM (SELECT columns FROM left [INNER | LEFT | RIGHT | FULL] JOIN right ON …) WHERE where`.
 
-    columns   name and DuckDB text over both sides' columns, in the order of the schema
+    columns   name and DuckDB text over both sides' columns; those of the schema, and what `where` reads
+    where     DuckDB text over `columns`, or None: a filter that is part of the step, so that a row is not
+              taken back and given again when only what the filter reads has changed
     """
 
     kind: JoinKind
     matching: Matching
     columns: tuple[tuple[str, str], ...]
+    where: str | None = None
 
     def relation(self, inputs: Sequence[str]) -> str:
-        selected = ", ".join(f"{sql} AS {quote(name)}" for name, sql in self.columns)
-        return f"SELECT {selected} FROM {inputs[0]} {self.kind} JOIN {inputs[1]} ON {self.matching.on()}"
+        computed = ", ".join(f"{sql} AS {quote(name)}" for name, sql in self.columns)
+        joined = f"SELECT {computed} FROM {inputs[0]} {self.kind} JOIN {inputs[1]} ON {self.matching.on()}"
+        where = f" WHERE {self.where}" if self.where else ""
+        return f"SELECT {', '.join(quote(c) for c in self.schema.names)} FROM ({joined}){where}"
 
     def narrowed(self, needed: Collection[str]) -> Join:
-        if not any(name in needed for name, _ in self.columns):
-            needed = [self.columns[0][0]]  # Arrow counts no rows without a column
-        kept = tuple((name, sql) for name, sql in self.columns if name in needed)
+        if not any(name in needed for name in self.schema.names):
+            needed = self.schema.names[:1]  # Arrow counts no rows without a column
+        kept = tuple((name, sql) for name, sql in self.columns if name in needed or quote(name) in (self.where or ""))
         return replace(self, columns=kept, schema=self.schema.only(needed))
 
     def unique_keys(self) -> frozenset[frozenset[str]]:
-        names = {sql: name for name, sql in reversed(self.columns)}
+        names = {sql: name for name, sql in reversed(self.columns) if name in self.schema}
         left, right = (list(_named(i.unique_keys(), names)) for i in self.inputs)
         both = {a | b for a in left for b in right}
         single = [self._single(port) for port in (0, 1)]
@@ -58,10 +63,11 @@ class Join(Node):
         return any(all(quote(c) in equal for c in key) for key in self.inputs[port].unique_keys())
 
     def operator(self, context: Context) -> Operator:
-        return MatchStep(self, context, self.matching, KINDS[self.kind], self.columns)
+        return MatchStep(self, context, self.matching, KINDS[self.kind], self.columns, self.where)
 
     def explain(self) -> Explain:
-        return Explain("Join", (("kind", self.kind.lower()), ("on", self.matching.on())))
+        where = (("where", self.where),) if self.where else ()
+        return Explain("Join", (("kind", self.kind.lower()), ("on", self.matching.on()), *where))
 
     def holds_state(self) -> bool:
         return True

@@ -33,7 +33,8 @@ class SingleValue(Node):
 
     def unique_keys(self) -> frozenset[frozenset[str]]:
         names = {quote(c): c for c in self.schema.names}
-        return frozenset([frozenset(names[k] for k in self.keys)]) if all(k in names for k in self.keys) else frozenset()
+        whole = all(k in names for k in self.keys)
+        return frozenset([frozenset(names[k] for k in self.keys)]) if whole else frozenset()
 
     def operator(self, context: Context) -> Operator:
         return SingleValueStep(self, context)

@@ -68,6 +68,7 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None, 
     rest = Pending(conjuncts(on) if on is not None else (), sources.planner)
     if version is None:  # a version that is filtered out would let an older one match
         side = where.kept(side, left, right)
+        left = where.filtered(left) if side in ("", "LEFT") else left
         right = where.filtered(right) if side in ("", "RIGHT") else right
         right = rest.filtered(right) if side in ("", "LEFT") else right
     left = rest.filtered(left) if side in ("", "RIGHT") else left
@@ -101,12 +102,12 @@ def regular(clause: JoinClause) -> Relation:
         return _semi(clause)
     left, right = clause.left.node, clause.right.node
     fields = tuple(f for f, _ in clause.columns)
-    schema = Schema(tuple(Column(f.column, f.type) for f in fields))
+    schema = Schema(tuple({f.column: Column(f.column, f.type) for f in fields}.values()))
     append_only = clause.kind == "INNER" and left.append_only and right.append_only
     hidden: tuple[str, ...] = () if append_only else (DIFF,)
     if constant(left) and constant(right):
         append_only, hidden = True, (WATERMARK, SEQ)
-    columns = tuple((f.column, sql) for f, sql in clause.columns)
+    columns = tuple({f.column: sql for f, sql in clause.columns}.items())
     kind = typed_as(JoinKind, clause.kind)
     node = Join((left, right), schema, append_only, hidden, kind, matching(clause.predicates), columns)
     return Relation(node, fields)
@@ -178,14 +179,14 @@ def renamed(left: Relation, right: Relation) -> Relation:
 def _using(tree: exp.Join, method: str, left: Relation, right: Relation) -> list[tuple[str, exp.Expr]]:
     """The names that both sides share by USING or NATURAL, each with the tree an error points at."""
     if method == "NATURAL":
-        there = [f.name for f in right.fields]
-        return [(f.name, tree) for f in left.fields if f.name in there]
+        there = [f.name for f in right.fields if not f.merged]
+        return [(f.name, tree) for f in left.fields if f.name in there and not f.merged]
     return [(i.name, i) for i in tree.args.get("using") or ()]
 
 
 def _merged(tree: exp.Join, side: str, left: Relation, right: Relation, names: list[tuple[str, exp.Expr]],
             scope: SelectScope) -> tuple[list[tuple[Field, str]], list[Predicate]]:
-    """Output fields (shared ones first and once) with their SQL, and the equalities of USING."""
+    """Output fields (shared ones first, then each side's) with their SQL, and the equalities of USING."""
     predicates: list[Predicate] = []
     columns: list[tuple[Field, str]] = []
     hidden: set[str] = set()
@@ -202,18 +203,19 @@ def _merged(tree: exp.Join, side: str, left: Relation, right: Relation, names: l
         x, y = (cast(f.typed(), kind, implicit=True, zone=scope.binder.zone).sql for f in (a, b))
         value = {"RIGHT": y, "FULL": f"COALESCE({x}, {y})"}.get(side, x)
         type_ = kind.as_nullable(side == "FULL" or kind.nullable)
-        columns.append((replace(a, type=type_, qualifier="", time=""), value))
+        column = a.column if value == quote(a.column) else f"{a.column}$using"
+        columns.append((replace(a, column=column, type=type_, qualifier="", time=""), value))
         hidden |= {a.column, b.column}
     for relation, padded in ((left, side in ("RIGHT", "FULL")), (right, side in ("LEFT", "FULL"))):
         for one in relation.fields:
-            if one.column not in hidden:
-                type_ = one.type.as_nullable() if padded else one.type
-                columns.append((replace(one, type=type_, time=""), quote(one.column)))
+            type_ = one.type.as_nullable() if padded else one.type
+            merged = one.merged or one.column in hidden
+            columns.append((replace(one, type=type_, time="", merged=merged), quote(one.column)))
     return columns, predicates
 
 
 def _one(relation: Relation, name: str, at: exp.Expr) -> Field:
-    found = [f for f in relation.fields if f.name == name]
+    found = [f for f in relation.fields if f.name == name and not f.merged]
     if len(found) != 1:
         raise BindError(
             f'column "{name}" of USING is {"ambiguous" if found else "missing"} on one side',

@@ -128,7 +128,7 @@ class QueryPlanner:
 
     def _star(self, item: exp.Expr, source: Relation, scope: SelectScope, allowed: bool) -> list[Item]:
         qualifier = item.table if isinstance(item, exp.Column) else ""
-        fields = [f for f in source.fields if not qualifier or f.qualifier == qualifier]
+        fields = [f for f in source.fields if (f.qualifier == qualifier if qualifier else not f.merged)]
         fields = [f for f in fields if not f.name.startswith(QUALIFIED)]
         if isinstance(item, exp.Column) and (item.db or not fields):
             inner = _fields_of_row(item, scope)

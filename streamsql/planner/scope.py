@@ -15,13 +15,17 @@ from streamsql.sql import exp, span_of
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column that can be named: `qualifier.name`; in SQL it is the node's column `column`."""
+    """A column that can be named: `qualifier.name`; in SQL it is the node's column `column`.
+
+    merged  USING made it one with another: it is named with its qualifier only
+    """
 
     name: str
     column: str
     type: DataType
     time: TimeAttribute = ""
     qualifier: str = ""
+    merged: bool = False
 
     def typed(self) -> Typed:
         return Typed(quote(self.column), self.type, time=self.time)
@@ -62,7 +66,7 @@ class Relation:
 
     def aliased(self, qualifier: str, names: Sequence[str] = ()) -> Relation:
         fields = tuple(
-            replace(f, qualifier=qualifier, name=names[i] if i < len(names) else f.name)
+            replace(f, qualifier=qualifier, name=names[i] if i < len(names) else f.name, merged=False)
             for i, f in enumerate(self.fields)
         )
         return replace(self, fields=fields)
@@ -102,7 +106,7 @@ class Scope:
         if len(parts) > 1 and any(f.qualifier == parts[0] for f in self.fields):
             inside = [f for f in self.fields if f.qualifier == parts[0] and f.name == parts[1]]
             return self._path(inside, parts[1:], tree) if inside else None
-        return self._path([f for f in self.fields if f.name == parts[0]], parts, tree)
+        return self._path([f for f in self.fields if f.name == parts[0] and not f.merged], parts, tree)
 
     def _path(self, fields: list[Field], parts: list[str], tree: exp.Expr) -> Typed | None:
         if not fields:

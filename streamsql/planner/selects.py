@@ -7,19 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from streamsql import aggregates
-from streamsql.core.node import Node
 from streamsql.core.schema import quote, text_literal
 from streamsql.core.typed import Typed
 from streamsql.core.types import BIGINT, BOOLEAN, STRING
 from streamsql.errors import BindError, PlanError, SQLTypeError
-from streamsql.operators.project import Project
 from streamsql.planner import overs, user_functions
 from streamsql.planner.catalog import Catalog
-from streamsql.planner.relational import compose, constant
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.sql import PROCTIME_MEANT, exp, span_of
-from streamsql.values.binder import Binder, cast, common_type
-
+from streamsql.values.binder import Binder, cast
 
 if TYPE_CHECKING:
     from streamsql.planner.sources import Sources

@@ -15,6 +15,7 @@ from streamsql.core.schema import quote
 from streamsql.core.typed import Typed
 from streamsql.core.types import BOOLEAN
 from streamsql.errors import PlanError, SQLError, SQLTypeError
+from streamsql.operators.join import Join
 from streamsql.operators.project import Project
 from streamsql.operators.single_value import SingleValue
 from streamsql.planner.joins import JoinClause, SemiKind, planned, regular, renamed
@@ -28,8 +29,8 @@ from streamsql.planner.predicates import (
     reads,
     unwrapped,
 )
-from streamsql.planner.relational import compose, constant
 from streamsql.planner.ranks import bounded
+from streamsql.planner.relational import compose, constant
 from streamsql.planner.scope import Field, Relation, Scope, Window
 from streamsql.planner.selects import SelectScope, aggregate_name, boolean
 from streamsql.sql import exp, span_of
@@ -191,7 +192,12 @@ def restricted(source: Relation, scope: SelectScope, tree: exp.Expr, clause: str
             source = found
         else:
             condition = boolean(scope.binder.bind(part), part, clause)
-            source = filtered(attach(source, scope), condition)
+            joined = attach(source, scope)
+            node = joined.node
+            if joined is not source and isinstance(node, Join):
+                source = replace(joined, node=replace(node, where=condition.sql))
+            else:
+                source = filtered(joined, condition)
     return source
 
 
@@ -219,10 +225,11 @@ def _matched(source: Relation, scope: SelectScope, test: Test) -> Relation | Non
     if a is None:
         return _semi("ANTI" if test.negated else "SEMI", test, source, right, lifted, scope)
     b = right.fields[0].typed()
-    found = test.negated if test.sign == "=" and not test.every else not test.negated
-    if test.sign == "=" and not test.every or test.sign == "<>" and test.every:
-        return _absent(test, source, right, lifted, scope, a, b) if found else _semi(
-            "SEMI", test, source, right, (compared(a, b, test.tree, source, right, scope.binder), *lifted), scope)
+    if (test.sign, test.every) in (("=", False), ("<>", True)):
+        if test.negated != test.every:
+            return _absent(test, source, right, lifted, scope, a, b)
+        equal = compared(a, b, test.tree, source, right, scope.binder)
+        return _semi("SEMI", test, source, right, (equal, *lifted), scope)
     kind: SemiKind = "ANTI" if test.every != test.negated else "SEMI"
     holds = {(False, False): "TRUE", (False, True): "NOT FALSE", (True, False): "NOT TRUE", (True, True): "FALSE"}
     text = comparison.compare(test.sign, a, b, span_of(test.tree), scope.binder.zone)
