@@ -30,6 +30,7 @@ from streamsql.core.batch import DIFF
 from streamsql.core.clock import Clock
 from streamsql.core.connector import (
     KEY,
+    RELOAD_OPTIONS,
     VALUE,
     Changes,
     Chunk,
@@ -58,7 +59,11 @@ OPTIONS = (
     Option("partitions", "int", 1, "partitions that exist from the start; others begin with their first row"),
     Option("retain", "bool", True, "keep rows that every reader has passed; with 'false' they are dropped"),
     Option(NAMESPACE, doc="whose table it is; set by the session"),
+    *RELOAD_OPTIONS,
 )
+
+READ_WHOLE = True
+"""A lookup join keeps the whole table."""
 
 METADATA: Mapping[str, Metadata] = {
     "timestamp": Metadata(timestamp_ltz(3), writable=True),

@@ -8,6 +8,10 @@ A connector is one module `streamsql/connectors/NAME.py`; `'connector'='NAME'` i
     def sink(table: TableSpec) -> Sink           absent: not a sink
     TYPED_FORMATS: tuple[str, ...]               values of `format` that it reads and writes itself:
                                                  such a table is typed (absent: none)
+    def lookup(table: TableSpec, keys: Sequence[str]) -> Lookup
+                                         finds rows by these columns (absent: it does not)
+    READ_WHOLE: bool                     True: a lookup join may read the whole table and keep it
+                                         (absent: it may not)
     def changes(options, primary_key, *, write: bool) -> Changes
                                          what its rows are, given the options as written (absent: APPEND)
 
@@ -24,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamsql.core.clock import Clock
-from streamsql.core.options import Options
+from streamsql.core.options import Option, Options
 from streamsql.core.schema import Schema
 from streamsql.core.types import DataType
 
@@ -228,4 +232,43 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Free everything; what was not committed is dropped where the outside allows it."""
+        ...
+
+
+RELOAD_OPTIONS = (
+    Option("lookup.full-cache.periodic-reload.interval", "duration",
+           doc="a lookup join that keeps the whole table reads it anew this often; default: it reads a table that ends "
+           "once, and one that goes on as it grows"),
+)
+"""Options of a connector whose whole table a lookup join may keep."""
+
+LOOKUP_OPTIONS = (
+    Option("lookup.cache", default="none", choices=("none", "partial", "full"), doc="what a lookup join keeps: nothing "
+           "beyond a batch, the rows of the keys it has asked for, or the whole table"),
+    Option("lookup.partial-cache.max-rows", "int", doc="how many rows the partial cache keeps; the keys asked for "
+           "longest ago go first"),
+    Option("lookup.partial-cache.expire-after-write", "duration", doc="how long the partial cache keeps a key after it "
+           "was asked for outside"),
+    Option("lookup.partial-cache.expire-after-access", "duration", doc="how long the partial cache keeps a key after a "
+           "row needed it"),
+    Option("lookup.partial-cache.cache-missing-key", "bool", True, "keep also that a key has no rows"),
+    Option("lookup.max-retries", "int", 3, "how often a lookup that fails is tried again"),
+    *RELOAD_OPTIONS,
+)
+"""Options of a connector that has `lookup`."""
+
+
+class Lookup(Protocol):
+    """Finds rows of one table for a lookup join. The engine's thread calls it."""
+
+    def find(self, keys: pa.Table) -> pa.Table:
+        """The rows whose key columns equal a row of `keys`, as the columns of `TableSpec.schema`.
+
+        keys: the columns that `lookup` was given, of the types of the table's; distinct rows without
+        NULL. Raises ConnectorError, after which the same may be asked again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free everything; may be called twice."""
         ...

@@ -29,6 +29,7 @@ from streamsql.errors import DataError, SQLError
 from streamsql.operators.collect import Collect, Take
 from streamsql.operators.insert import Insert
 from streamsql.operators.keep import Keep, KeepStep, Shelf
+from streamsql.operators.lookup_join import LookupJoin, LookupJoinStep
 from streamsql.operators.scan import Scan, ScanStep
 from streamsql.operators.side import SideScan
 from streamsql.planner import modules
@@ -118,6 +119,7 @@ class Job:
         self._stop = threading.Event()
         self._inputs: list[Input] = []
         self._sinks: list[Sink] = []
+        self._lookups: list[LookupJoinStep] = []
         self._pending: list[tuple[Vertex, Constant | SideScan]] = []
         self._late: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -167,6 +169,12 @@ class Job:
             step = node.operator(context)
             step.bind(sink)
             return step
+        if isinstance(node, LookupJoin):
+            found = modules.connector(node.table().table.raw["connector"])
+            looking = node.operator(context)
+            looking.bind(found.source, getattr(found, "lookup", None))
+            self._lookups.append(looking)
+            return looking
         if isinstance(node, Keep):
             assert self._shelf is not None
             keep = node.bound(context, self._shelf, self._take)
@@ -213,6 +221,8 @@ class Job:
             given.reader.close()
         for sink in self._sinks:
             sink.close()
+        for lookup in self._lookups:
+            lookup.close()
         self._inputs, self._sinks = [], []
         if self._open:
             self._open = False

@@ -10,7 +10,7 @@ import contextlib
 import json
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +18,9 @@ import duckdb
 import pyarrow as pa
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
+from streamsql.core import database_file
 from streamsql.core.schema import quote
-from streamsql.errors import DataError, InternalError, StateError, StreamSQLError
+from streamsql.errors import ConnectorError, DataError, InternalError, StateError, StreamSQLError
 from streamsql.state.table import StateTable
 
 _OF_A_VALUE = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException)
@@ -245,3 +246,37 @@ class Database:
         self._both = ()
         for name in ("_connection", "_compute"):
             self.__dict__.pop(name, None)
+
+
+class DatabaseFile:
+    """A DuckDB file that is not ours: `core.database_file.Connection`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with self._errors():
+            self._connection: duckdb.DuckDBPyConnection | None = duckdb.connect(path)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise ConnectorError(f'DuckDB file "{self._path}": {str(error).splitlines()[0]}') from error
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        assert self._connection is not None
+        with self._errors():
+            return list(self._connection.execute(sql, list(parameters)).fetchall())
+
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        assert self._connection is not None
+        with self._errors():
+            self._connection.executemany(sql, [list(p) for p in parameters])
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+database_file.offer(DatabaseFile)
