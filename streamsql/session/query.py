@@ -82,6 +82,8 @@ class Query:
         self._statement = statement
         self.schema: Schema = plan.schema
         self.append_only = plan.append_only
+        keys = [tuple(sorted(key)) for root in plan.roots for key in root.unique_keys()]
+        self.update_key = min(keys, key=lambda key: (len(key), key), default=None)
         self.name = name
         self.text = text
         self._plan = plan

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.text import Text
 
-from streamsql.core.batch import DIFF
+from streamsql.core.changes import kinds
 from streamsql.errors import InternalError, SQLError, StreamSQLError, UsageError
 from streamsql.shell.interrupts import Interrupts
 from streamsql.shell.progress import Progress
@@ -189,13 +189,11 @@ class Runner:
 def changes_of(query: Query) -> Iterator[Sequence[Change]]:
     """The changes of a query in portions, each shown at once, as they become known."""
     for batch in query.batches():
+        names = kinds(batch, query.update_key)
         for start in range(0, batch.num_rows, PORTION_ROWS):
             portion = batch.slice(start, PORTION_ROWS)
             columns = [portion[name].to_pylist() for name in query.schema.names]
-            kinds = ["+I"] * portion.num_rows
-            if not query.append_only:
-                kinds = ["+I" if diff > 0 else "-D" for diff in portion[DIFF].to_pylist()]
-            yield list(zip(kinds, zip(*columns)))
+            yield list(zip(names.slice(start, PORTION_ROWS).to_pylist(), zip(*columns)))
 
 
 def exit_code(error: StreamSQLError) -> int:

@@ -56,6 +56,7 @@ class FakeQuery:
         self, rows: list[tuple[str, int]], diffs: list[int] | None = None, *, endless: bool = False
     ) -> None:
         self.append_only = diffs is None
+        self.update_key: tuple[str, ...] | None = None
         self._rows, self._diffs, self._endless = rows, diffs, endless
         self._stopped = threading.Event()
         self.bounded = not endless
