@@ -18,7 +18,7 @@ from streamsql.planner.changelogs import changes_of, key_columns, metadata_of
 from streamsql.planner.emission import emitting
 from streamsql.planner.options import FormatUse, TableOptions, table_options
 from streamsql.planner.query import QueryPlanner
-from streamsql.planner.scans import Extra, finished, given_options, sink_spec
+from streamsql.planner.scans import Extra, given_options, pruned, sink_spec
 from streamsql.planner.scope import Field
 from streamsql.planner.sinks import keyed, keys_of, require_taken
 from streamsql.sql import span_of
@@ -29,7 +29,7 @@ ENFORCER = "table.exec.sink.not-null-enforcer"
 
 
 def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, str], extra: Extra) -> Node:
-    """The root of `INSERT INTO t [(columns)] query`. Raises SQLError."""
+    """The root of `INSERT INTO t [(columns)] query`, its tables still leaves. Raises SQLError."""
     if statement.overwrite:
         raise PlanError("INSERT OVERWRITE is not built", statement.span, hint="A stream is only added to.")
     table = catalog.find(statement.table)
@@ -62,7 +62,7 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
         columns.append((column.name, value.sql))
     node = emitting(relation.node, statement.emit, statement.every_ms, statement.span)
     keys = keys_of(node, tuple(columns), table)
-    return _insert(statement, table, finished(node, extra), tuple(columns), keys, settings, extra)
+    return _insert(statement, table, pruned(node), tuple(columns), keys, settings, extra)
 
 
 def _targets(statement: sql.Insert, table: Table) -> list[TableColumn]:

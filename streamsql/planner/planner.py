@@ -15,7 +15,7 @@ from streamsql.planner.explain import explained
 from streamsql.planner.growth import note, warning
 from streamsql.planner.inserts import plan_insert
 from streamsql.planner.query import QueryPlanner, projected
-from streamsql.planner.scans import Extra, finished
+from streamsql.planner.scans import Extra, finished, scanned
 from streamsql.planner.scope import Relation
 from streamsql.planner.table_as import table_and_insert
 from streamsql.planner.tables import define_table
@@ -231,8 +231,10 @@ class Planner:
         for statement in statements:
             try:
                 roots.append(plan_insert(statement, self.catalog, self.settings, self.extra))
+                scanned(roots[-1:], self.extra)  # an error of it is of this statement
             except SQLError as error:
                 raise error.located(statement.source) from error.__cause__
+        roots = scanned(roots, self.extra)
         return planned(roots, self.settings, Schema(()), True)
 
     def explain(self, statement: Explain) -> str:

@@ -6,7 +6,7 @@ a ROW with a field of the same name too many, and never one too few.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ from streamsql.planner import modules
 from streamsql.planner.catalog import ERRORS, Table, TableColumn
 from streamsql.planner.changelogs import VALUE_PREFIX, changes_of, is_formats, key_columns
 from streamsql.planner.options import FormatUse, TableOptions, table_options
-from streamsql.planner.relational import Constant, TableLeaf, folded
+from streamsql.planner.relational import Constant, TableLeaf, folded, leaves
 
 Extra = Mapping[str, Mapping[str, str]]
 """Options that the session adds to every table of a connector, by the connector's name."""
@@ -40,8 +40,27 @@ def finished(node: Node, extra: Extra) -> Node:
 
     Raises PlanError for what only runs over constants.
     """
+    return scanned([pruned(node)], extra)[0]
+
+
+def pruned(node: Node) -> Node:
+    """Constants folded and unused columns dropped; the tables are still leaves."""
     node = folded(node)
-    return _scanned(_pruned(node, set(node.schema.names)), extra)
+    return _pruned(node, set(node.schema.names))
+
+
+def scanned(roots: Sequence[Node], extra: Extra) -> list[Node]:
+    """The tables of a job made Scans: one a table, which reads what any part of the job needs."""
+    read: dict[Hashable, dict[str, Column]] = {}
+    for root in roots:
+        for leaf in leaves(root):
+            if isinstance(leaf, TableLeaf):
+                read.setdefault(_identity(leaf), {}).update({c.name: c for c in leaf.schema})
+    return [_scanned(root, extra, read) for root in roots]
+
+
+def _identity(leaf: TableLeaf) -> Hashable:
+    return leaf.table.name, leaf.side, tuple(sorted(leaf.table.options.items()))
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -87,14 +106,19 @@ def _ordered(node: Node, schema: Schema) -> Node:
     return Project((node,), kept, node.append_only, node.hidden, columns, None)
 
 
-def _scanned(node: Node, extra: Extra) -> Node:
+def _scanned(node: Node, extra: Extra, read: Mapping[Hashable, Mapping[str, Column]]) -> Node:
     if isinstance(node, TableLeaf):
-        return _leaf(node, extra)
+        columns = read.get(_identity(node), {})
+        if node.side or len(columns) <= len(node.schema):
+            return _leaf(node, extra)
+        all_read = Schema(tuple(columns[c.name] for c in node.table.columns if c.name in columns),
+                          node.table.primary_key if set(node.table.primary_key) <= set(columns) else ())
+        return _ordered(_leaf(replace(node, schema=all_read), extra), node.schema)
     if not node.inputs:
         return node
     if isinstance(node, LookupJoin):
-        node = replace(node, dimension=_scanned(node.dimension, extra))
-    return replace(node, inputs=tuple(_scanned(i, extra) for i in node.inputs))
+        node = replace(node, dimension=_scanned(node.dimension, extra, {}))
+    return replace(node, inputs=tuple(_scanned(i, extra, read) for i in node.inputs))
 
 
 def _leaf(leaf: TableLeaf, extra: Extra) -> Node:
