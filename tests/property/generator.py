@@ -1,0 +1,257 @@
+"""Random queries over two random tables, as SQL text, and random changes of those tables.
+
+A query is built from the inside out: each step wraps the one before in a subquery whose columns are
+c0, c1, …; so every operator meets every other as its input, and its input changes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from random import Random
+
+NUMBERS = ("INT", "BIGINT", "DECIMAL(6, 2)")
+TYPES = (*NUMBERS, "STRING", "STRING", "BOOLEAN", "DATE")
+
+Value = int | str | bool | Decimal | dt.date | None
+Row = tuple[Value, ...]
+Change = tuple[int, Row]
+"""+1 or -1, and a row."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """append_only: rows only come."""
+
+    name: str
+    types: tuple[str, ...]
+    append_only: bool
+
+    @property
+    def columns(self) -> list[str]:
+        return [f"c{i}" for i in range(len(self.types))]
+
+    def ddl(self) -> str:
+        columns = ", ".join(f"{c} {t}" for c, t in zip(self.columns, self.types, strict=True))
+        mode = "append" if self.append_only else "all"
+        return f"CREATE TABLE {self.name} ({columns}) WITH ('connector' = 'memory', 'changelog-mode' = '{mode}')"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A query, and the types of its columns c0, c1, …; what is computed counts as the type's family."""
+
+    sql: str
+    types: tuple[str, ...]
+
+    def of(self, *types: str) -> list[str]:
+        return [f"c{i}" for i, t in enumerate(self.types) if family(t) in types]
+
+
+def family(kind: str) -> str:
+    """NUMBER, or the type itself: what may be compared."""
+    return "NUMBER" if kind in NUMBERS else kind
+
+
+def table(random: Random, name: str) -> Table:
+    types = tuple(random.choice(TYPES) for _ in range(random.randint(1, 3)))
+    return Table(name, ("INT", *types), random.random() < 0.3)
+
+
+def value(random: Random, kind: str) -> Value:
+    if random.random() < 0.15:
+        return None
+    number = random.randint(0, 3)
+    if kind in ("INT", "BIGINT"):
+        return number
+    if kind == "STRING":
+        return "xyz"[number % 3]
+    if kind == "BOOLEAN":
+        return number > 1
+    return Decimal(number) / 2 if kind.startswith("DECIMAL") else dt.date(2024, 1, 1 + number)
+
+
+def changes(random: Random, made: Table, count: int) -> list[Change]:
+    """Inserts, and if the table takes them deletes and updates of the rows that are there."""
+    there: list[Row] = []
+    found: list[Change] = []
+    for _ in range(count):
+        what = random.random()
+        if there and not made.append_only and what < 0.45:
+            gone = there.pop(random.randrange(len(there)))
+            found.append((-1, gone))
+            if what < 0.2:
+                continue
+        row = tuple(value(random, t) for t in made.types)
+        there.append(row)
+        found.append((1, row))
+    return found
+
+
+class Queries:
+    """Draws queries over some tables."""
+
+    def __init__(self, random: Random, tables: Sequence[Table]) -> None:
+        self.random = random
+        self.tables = tables
+
+    def query(self, steps: int) -> Part:
+        part = self._base()
+        for _ in range(steps):
+            part = self.random.choice(_STEPS)(self, part)
+        return part
+
+    def _base(self) -> Part:
+        made = self.random.choice(self.tables)
+        return Part(f"SELECT {', '.join(made.columns)} FROM {made.name}", made.types)
+
+    def _other(self) -> Part:
+        """A second input, now and then not a plain table."""
+        part = self._base()
+        return self.random.choice(_SIMPLE)(self, part) if self.random.random() < 0.4 else part
+
+    # Expressions
+
+    def constant(self, kind: str) -> str:
+        number = self.random.randint(0, 3)
+        return {"NUMBER": str(number), "STRING": f"'{'xyz'[number % 3]}'", "BOOLEAN": "TRUE",
+                "DATE": f"DATE '2024-01-0{1 + number}'"}[family(kind)]
+
+    def condition(self, part: Part, prefix: str = "") -> str:
+        index = self.random.randrange(len(part.types))
+        column, kind = f"{prefix}c{index}", part.types[index]
+        match self.random.randrange(4):
+            case 0:
+                return f"{column} IS {self.random.choice(('NULL', 'NOT NULL'))}"
+            case 1:
+                return f"({self.condition(part, prefix)} {self.random.choice(('AND', 'OR'))} " \
+                       f"{self.condition(part, prefix)})"
+            case 2:
+                return f"NOT ({column} = {self.constant(kind)})"
+            case _:
+                sign = self.random.choice(("=", "<>") if kind == "BOOLEAN" else ("=", "<>", "<", ">="))
+                return f"{column} {sign} {self.constant(kind)}"
+
+    def computed(self, part: Part) -> tuple[str, str]:
+        """An expression and its type."""
+        index = self.random.randrange(len(part.types))
+        column, kind = f"c{index}", part.types[index]
+        wants = self.random.random()
+        if wants < 0.5 or kind == "BOOLEAN":
+            return column, kind
+        if wants < 0.65:
+            return f"({self.condition(part)})", "BOOLEAN"
+        if wants < 0.8:
+            return f"COALESCE({column}, {self.constant(kind)})", "BIGINT" if family(kind) == "NUMBER" else kind
+        if family(kind) == "NUMBER":
+            return f"{column} + {self.random.randint(1, 2)}", kind
+        return (f"UPPER({column})", kind) if kind == "STRING" else (column, kind)
+
+    # Steps: a query around a query
+
+    def project(self, part: Part) -> Part:
+        items = [self.computed(part) for _ in range(self.random.randint(1, 3))]
+        columns = ", ".join(f"{sql} AS c{i}" for i, (sql, _) in enumerate(items))
+        return Part(f"SELECT {columns} FROM ({part.sql}) AS x", tuple(kind for _, kind in items))
+
+    def where(self, part: Part) -> Part:
+        return Part(f"SELECT * FROM ({part.sql}) AS x WHERE {self.condition(part)}", part.types)
+
+    def distinct(self, part: Part) -> Part:
+        return Part(f"SELECT DISTINCT * FROM ({part.sql}) AS x", part.types)
+
+    def grouped(self, part: Part) -> Part:
+        keys = [i for i in range(len(part.types)) if self.random.random() < 0.4]
+        calls = [self._call(part) for _ in range(self.random.randint(1, 3))]
+        items = [f"c{k}" for k in keys] + [sql for sql, _ in calls]
+        columns = ", ".join(f"{sql} AS c{i}" for i, sql in enumerate(items))
+        by = f" GROUP BY {', '.join(f'c{k}' for k in keys)}" if keys else ""
+        having = f" HAVING COUNT(*) {self.random.choice(('>', '<', '='))} {self.random.randint(1, 3)}" \
+            if self.random.random() < 0.3 else ""
+        types = (*(part.types[k] for k in keys), *(kind for _, kind in calls))
+        return Part(f"SELECT {columns} FROM ({part.sql}) AS x{by}{having}", types)
+
+    def _call(self, part: Part) -> tuple[str, str]:
+        index = self.random.randrange(len(part.types))
+        column, kind = f"c{index}", part.types[index]
+        where = f" FILTER (WHERE {self.condition(part)})" if self.random.random() < 0.2 else ""
+        choices = [("COUNT(*)", "BIGINT"), (f"COUNT({column})", "BIGINT"), (f"COUNT(DISTINCT {column})", "BIGINT"),
+                   (f"MIN({column})", kind), (f"MAX({column})", kind)]
+        if family(kind) == "NUMBER":
+            choices += [(f"SUM({column})", kind), (f"AVG({column})", kind), (f"SUM(DISTINCT {column})", kind)]
+        sql, result = self.random.choice(choices)
+        return sql + where, result
+
+    def joined(self, part: Part) -> Part:
+        other = self._other()
+        pairs = [(i, j) for i, a in enumerate(part.types) for j, b in enumerate(other.types) if family(a) == family(b)]
+        if not pairs:
+            return self.where(part)
+        i, j = self.random.choice(pairs)
+        kind = self.random.choice(("INNER", "INNER", "LEFT", "RIGHT", "FULL"))
+        on = f"x.c{i} = y.c{j}"
+        if self.random.random() < 0.3:
+            on += f" AND {self.condition(other, 'y.')}"
+        elif self.random.random() < 0.2:
+            i, j = self.random.choice(pairs)
+            on += f" AND x.c{i} {'=' if part.types[i] == 'BOOLEAN' else '<='} y.c{j}"
+        sides = [(f"x.c{n}", t) for n, t in enumerate(part.types)] + [(f"y.c{n}", t) for n, t in enumerate(other.types)]
+        kept = sorted(self.random.sample(range(len(sides)), min(len(sides), self.random.randint(1, 4))))
+        columns = ", ".join(f"{sides[n][0]} AS c{at}" for at, n in enumerate(kept))
+        return Part(f"SELECT {columns} FROM ({part.sql}) AS x {kind} JOIN ({other.sql}) AS y ON {on}",
+                    tuple(sides[n][1] for n in kept))
+
+    def semi(self, part: Part) -> Part:
+        other = self._other()
+        pairs = [(i, j) for i, a in enumerate(part.types) for j, b in enumerate(other.types) if family(a) == family(b)]
+        if not pairs:
+            return self.where(part)
+        i, j = self.random.choice(pairs)
+        word = self.random.choice(("", "NOT "))
+        if self.random.random() < 0.5:
+            test = f"x.c{i} {word}IN (SELECT c{j} FROM ({other.sql}) AS y)"
+        else:
+            more = f" AND {self.condition(other, 'y.')}" if self.random.random() < 0.4 else ""
+            test = f"{word}EXISTS (SELECT 1 FROM ({other.sql}) AS y WHERE y.c{j} = x.c{i}{more})"
+        return Part(f"SELECT * FROM ({part.sql}) AS x WHERE {test}", part.types)
+
+    def combined(self, part: Part) -> Part:
+        """UNION, INTERSECT, EXCEPT with what is of the same families, cast to the same types."""
+        other = self._other()
+        word = self.random.choice(("UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"))
+        pairs = []
+        for i, kind in enumerate(part.types):
+            matching = [j for j, t in enumerate(other.types) if family(t) == family(kind)]
+            if matching:
+                pairs.append((i, self.random.choice(matching)))
+        if not pairs:
+            return self.distinct(part)
+        pairs = pairs[:2]
+        left = ", ".join(f"c{i} AS c{n}" for n, (i, _) in enumerate(pairs))
+        right = ", ".join(f"c{j} AS c{n}" for n, (_, j) in enumerate(pairs))
+        return Part(f"SELECT {left} FROM ({part.sql}) AS x {word} SELECT {right} FROM ({other.sql}) AS y",
+                    tuple(part.types[i] for i, _ in pairs))
+
+    def ranked(self, part: Part) -> Part:
+        """The first rows of each group, in an order that leaves no tie between rows that differ."""
+        order = ", ".join(f"c{i}{self.random.choice(('', ' DESC'))}" for i in range(len(part.types)))
+        by = f"PARTITION BY c{self.random.randrange(len(part.types))} " if self.random.random() < 0.7 else ""
+        columns = ", ".join(f"c{i}" for i in range(len(part.types)))
+        shown = self.random.random() < 0.4
+        inner = f"SELECT *, ROW_NUMBER() OVER ({by}ORDER BY {order}) AS n FROM ({part.sql}) AS x"
+        outer = f"{columns}, n AS c{len(part.types)}" if shown else columns
+        return Part(f"SELECT {outer} FROM ({inner}) AS y WHERE n <= {self.random.randint(1, 3)}",
+                    (*part.types, "BIGINT") if shown else part.types)
+
+    def limited(self, part: Part) -> Part:
+        order = ", ".join(f"c{i}{self.random.choice(('', ' DESC'))}" for i in range(len(part.types)))
+        return Part(f"SELECT * FROM (SELECT * FROM ({part.sql}) AS x ORDER BY {order} "
+                    f"LIMIT {self.random.randint(1, 3)}) AS y", part.types)
+
+
+Step = Callable[[Queries, Part], Part]
+_SIMPLE: tuple[Step, ...] = (Queries.project, Queries.where, Queries.distinct, Queries.grouped)
+_STEPS: tuple[Step, ...] = (*_SIMPLE, Queries.grouped, Queries.joined, Queries.joined, Queries.semi, Queries.combined,
+                            Queries.ranked, Queries.limited)
