@@ -19,6 +19,8 @@ from streamsql.core.schema import quote
 from streamsql.state.table import KEY, ROW, key_of
 
 NEW, DEAD, RANK, OLD_RANK = "$new", "$dead", "$rn", "$orn"
+ROW_NUMBER, RANKED, DENSE_RANK = "ROW_NUMBER", "RANK", "DENSE_RANK"
+"""The functions: ties in the order of arrival; equal, with a gap after them; equal, without one."""
 TIME = "$time"
 """The rowtime in µs, or the processing time of a row."""
 _FIRST_NEW = 2**62
@@ -98,6 +100,18 @@ class Kept:
     def sorting(self) -> list[str]:
         """The terms of ORDER BY over kept rows, arrival last."""
         return [*(k.of(name) for k, name in zip(self.order, self.sorts, strict=True)), *self.arrival]
+
+    def rank(self, function: str, alive: str, arrival: Sequence[str]) -> str:
+        """The rank of each kept row among those that are `alive`, of which it is one."""
+        sorts = [k.of(name) for k, name in zip(self.order, self.sorts, strict=True)]
+        counted = f"FILTER (WHERE {alive}) OVER ({self.partitioned()}ORDER BY"
+        if function == ROW_NUMBER:
+            return f"count(*) {counted} {', '.join([*sorts, *arrival])} ROWS UNBOUNDED PRECEDING)"
+        before = f"{counted} {', '.join(sorts)} RANGE UNBOUNDED PRECEDING)"
+        if function == DENSE_RANK:
+            return f"count(DISTINCT row({', '.join(self.sorts)})) {before}"
+        ties = f"count(*) FILTER (WHERE {alive}) OVER ({self.partitioned(*self.sorts)})"
+        return f"count(*) {before} - {ties} + 1"
 
     def same(self, a: str, b: str, names: Sequence[str] | None = None) -> str:
         """Two relations agree in the keys, or in `names`."""

@@ -3,7 +3,8 @@
 Of each partition the first rows (the head) are kept apart from the others (the rest), so that a
 batch reads the head, and of the rest only rows that it takes back. When too much of a head has gone
 it is filled again from the rest: a pass over the partition that pays for as many rows as the square
-root of its size. A marker says that a partition has a rest.
+root of its size. A marker says that a partition has a rest: its head then has a row whose rank is
+beyond the last one asked for, so that all rows before that row, and all that tie, are in it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import pyarrow as pa
 from streamsql.core.batch import DIFF, Batch
 from streamsql.core.node import Context, Operator
 from streamsql.core.schema import quote
-from streamsql.operators._ranked import DEAD, NEW, OLD_RANK, RANK, Kept, numbered, ttl_of
+from streamsql.operators._ranked import DEAD, NEW, OLD_RANK, RANK, ROW_NUMBER, Kept, numbered, ttl_of
 from streamsql.state.table import KEY, ROW, key_of
 
 if TYPE_CHECKING:
     from streamsql.operators.top_n import TopN
 
 _ID, _AT, _TIER, _DEEP, _BELOW, _TOTAL, _POS = "$id", "$at", "$tier", "$deep", "$below", "$total", "$pos"
+_PLACE, _PAST = "$place", "$past"
 _HEAD, _REST, _MARK, _FILLED = 0, 1, 2, 3
 """Tiers: `_FILLED` are rows of the rest that a step has put to the head; the state has none."""
 _AWAY = np.uint64(0x9E3779B97F4A7C15)
@@ -58,7 +60,7 @@ class TopNOfChanges(Operator):
         self._state = database.state(f"{context.name}$rows", stored, other=_ID, ttl_ms=self._ttl_ms)
         self._old = database.over(f"{context.name}$old", self._state.found_schema)
         self._new = database.over(f"{context.name}$new", taken.schema)
-        self._rank = database.compute(_ranked(kept, quote(self._old.name), quote(self._new.name)))
+        self._rank = database.compute(_ranked(node, kept, quote(self._old.name), quote(self._new.name)))
         self._moved = database.over(f"{context.name}$moved", self._rank.run().schema)
         self._emit = database.compute(emission)
         self._shape = node.batch_schema()
@@ -86,7 +88,7 @@ class TopNOfChanges(Operator):
         back = back.filter(pa.array(_tiers(back) == _REST))
         self._old.set(pa.concat_tables([head, back]))
         moved = self._rank.run()
-        few = moved.column(_TOTAL).to_numpy() < self._node.end
+        few = moved.column(_PAST).to_numpy() == _NO_RANK
         short = np.unique(_keys(moved)[moved.column(_DEEP).to_numpy() & few])
         if len(short):
             self._old.set(pa.concat_tables([self._refilled(head, short), back.filter(
@@ -109,9 +111,10 @@ class TopNOfChanges(Operator):
 
     def _store(self, moved: pa.Table, head: pa.Table, short: npt.NDArray[np.uint64]) -> None:
         new, dead, below, deep = (moved.column(c).to_numpy() for c in (NEW, DEAD, _BELOW, _DEEP))
-        total, rank, keys = moved.column(_TOTAL).to_numpy(), moved.column(RANK).to_numpy(), _keys(moved)
-        size = 2 * self._node.end + np.sqrt(total).astype(np.int64)
-        target = np.where(below | ((total > 2 * size) & (rank > size)), _REST, _HEAD).astype(np.int32)
+        total, place, past, rank = (moved.column(c).to_numpy() for c in (_TOTAL, _PLACE, _PAST, RANK))
+        keys, size = _keys(moved), 2 * self._node.end + np.sqrt(total).astype(np.int64)
+        over = (total > 2 * size) & (place > size) & (rank > np.maximum(past, 2 * self._node.end))
+        target = np.where(below | over, _REST, _HEAD).astype(np.int32)
         current = np.where(_tiers(moved) == _FILLED, _REST, _tiers(moved))
         moves = ~dead & (target != current)
         has_rest = ~dead & (target == _REST)
@@ -148,7 +151,7 @@ def _replaced(rows: pa.Table, name: str, values: npt.NDArray[np.generic]) -> pa.
     return rows.set_column(index, rows.schema.field(index), pa.array(values))
 
 
-def _ranked(kept: Kept, old: str, new: str) -> str:
+def _ranked(node: TopN, kept: Kept, old: str, new: str) -> str:
     """Heads and the batch with their ranks before and after, and what is taken back of the rest."""
     row, fresh, dead, tier, deep, below, pos = (quote(n) for n in (ROW, NEW, DEAD, _TIER, _DEEP, _BELOW, _POS))
     stored = [*kept.stored, quote(_ID), quote(_AT), tier, row]
@@ -172,11 +175,13 @@ def _ranked(kept: Kept, old: str, new: str) -> str:
     last = f"coalesce(max(CASE WHEN NOT {fresh} THEN {pos} END) OVER ({keys}), 0)"
     split = f"SELECT *, {fresh} AND {deep} AND {pos} > {last} AS {below} FROM ({placed})"
     alive = f"NOT {dead} AND NOT {below}"
-    rows = f"{window} ROWS UNBOUNDED PRECEDING"
-    ranked = (f"SELECT *, CASE WHEN {below} THEN {_NO_RANK} ELSE count(*) FILTER (WHERE {alive}) OVER ({rows}) END "
-              f"AS {quote(RANK)}, count(*) FILTER (WHERE NOT {fresh}) OVER ({rows}) AS {quote(OLD_RANK)}, "
+    ranked = (f"SELECT *, CASE WHEN {below} THEN {_NO_RANK} ELSE {kept.rank(node.function, alive, arrival)} END "
+              f"AS {quote(RANK)}, {kept.rank(node.function, f'NOT {fresh}', arrival)} AS {quote(OLD_RANK)}, "
+              f"{kept.rank(ROW_NUMBER, alive, arrival)} AS {quote(_PLACE)}, "
               f"count(*) FILTER (WHERE {alive}) OVER ({keys}) AS {quote(_TOTAL)} FROM ({split})")
-    back = (f"SELECT *, 0 AS {pos}, FALSE AS {below}, 0, 0, {_NO_RANK} FROM every "
+    past = f"min({quote(RANK)}) FILTER (WHERE {alive} AND {quote(RANK)} > {node.end}) OVER ({keys})"
+    ranked = f"SELECT *, coalesce({past}, {_NO_RANK}) AS {quote(_PAST)} FROM ({ranked})"
+    back = (f"SELECT *, 0 AS {pos}, FALSE AS {below}, 0, 0, 0, {_NO_RANK}, 0 FROM every "
             f"WHERE {tier} = {_REST} AND {dead}")
     return (f"WITH plus AS ({plus}), minus AS ({minus}), gone AS ({gone}), every AS ({every}) "
             f"SELECT * FROM ({ranked} UNION ALL {back}) ORDER BY {quote(_AT)}")

@@ -10,18 +10,32 @@ import pyarrow as pa
 from streamsql.core.batch import DIFF, Batch
 from streamsql.core.node import Context, Explain, Node, Operator
 from streamsql.core.schema import quote
-from streamsql.operators._ranked import DEAD, NEW, OLD_RANK, RANK, Kept, SortKey, marked, numbered, sorted_by, ttl_of
+from streamsql.operators._ranked import (
+    DEAD,
+    NEW,
+    OLD_RANK,
+    RANK,
+    ROW_NUMBER,
+    Kept,
+    SortKey,
+    marked,
+    numbered,
+    sorted_by,
+    ttl_of,
+)
 from streamsql.operators._top_n_changes import TopNOfChanges
 from streamsql.state.table import KEY, ROW
 
 
 @dataclass(frozen=True)
 class TopN(Node):
-    """`ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) BETWEEN start AND end`, and ORDER BY … LIMIT.
+    """`function() OVER (PARTITION BY … ORDER BY …) BETWEEN start AND end`, and ORDER BY … LIMIT.
 
     partition  DuckDB texts over the input
-    order      the terms of ORDER BY; of rows that tie the one that came first is first
-    rank       the column of the row number, '' where nobody reads it
+    order      the terms of ORDER BY
+    rank       the column of the rank, '' where nobody reads it
+    function   ROW_NUMBER, in which the one of tying rows that came first is first; RANK or DENSE_RANK,
+               in which all of them are in the result or none
     The schema is columns of the input, then `rank`.
     """
 
@@ -30,6 +44,7 @@ class TopN(Node):
     start: int
     end: int
     rank: str = ""
+    function: str = ROW_NUMBER
 
     def kept(self) -> Kept:
         return Kept(self.inputs[0], self.partition, self.order, self.columns())
@@ -45,7 +60,7 @@ class TopN(Node):
     def unique_keys(self) -> frozenset[frozenset[str]]:
         names = {quote(c): c for c in self.columns()}
         keys = {k for k in self.inputs[0].unique_keys() if all(c in names.values() for c in k)}
-        if all(p in names for p in self.partition):
+        if self.function == ROW_NUMBER and all(p in names for p in self.partition):
             partition = frozenset(names[p] for p in self.partition)
             if self.start == self.end:
                 keys.add(partition)
@@ -55,9 +70,9 @@ class TopN(Node):
 
     def relation(self, inputs: Sequence[str]) -> str:
         partition = f"PARTITION BY {', '.join(self.partition)} " if self.partition else ""
-        over = partition + sorted_by(self.order, quote(ROW))
+        over = partition + sorted_by(self.order, *([quote(ROW)] if self.function == ROW_NUMBER else []))
         rows = f"SELECT *, row_number() OVER () AS {quote(ROW)} FROM {inputs[0]}"
-        ranked = f"SELECT *, row_number() OVER ({over}) AS {quote(RANK)} FROM ({rows})"
+        ranked = f"SELECT *, {self.function}() OVER ({over}) AS {quote(RANK)} FROM ({rows})"
         columns = [quote(c) for c in self.columns()]
         columns += [f"{quote(RANK)} AS {quote(self.rank)}"] if self.rank else []
         where = f"{quote(RANK)} BETWEEN {self.start} AND {self.end}"
@@ -72,12 +87,13 @@ class TopN(Node):
         return True
 
     def grows(self) -> bool:
-        return bool(self.partition) or not self.inputs[0].append_only
+        """Without partitions only ROW_NUMBER has an end: any number of rows may tie."""
+        return bool(self.partition) or not self.inputs[0].append_only or self.function != ROW_NUMBER
 
     def explain(self) -> Explain:
         details = [("partition by", ", ".join(self.partition))] if self.partition else []
         details.append(("order by", ", ".join(k.text() for k in self.order) or "arrival"))
-        details.append(("rows", f"{self.start} to {self.end}"))
+        details.append(("rows" if self.function == ROW_NUMBER else self.function.lower(), f"{self.start} to {self.end}"))
         if self.rank:
             details.append(("rank", self.rank))
         details.append(("keeps", "the rows that are in the result" if self.inputs[0].append_only else "all rows"))
@@ -92,9 +108,9 @@ class TopNStep(Operator):
     Input:   append-only; `TopNOfChanges` takes the others
     Output:  columns of the input, the rank where it is read, `$diff`; −old before +new. Without the
              rank only rows that enter or leave
-    State:   the first `end` rows of each partition
+    State:   the rows of each partition whose rank is at most `end`
     Cost:    one window over the batch and the kept rows of its partitions
-    Forgets: a row that `end` others precede; by `table.exec.state.ttl`
+    Forgets: a row whose rank is beyond `end`; by `table.exec.state.ttl`
     Late:    takes every row; nothing closes
     Source:  Flink's AppendOnlyTopNFunction
     """
@@ -130,7 +146,7 @@ class TopNStep(Operator):
         return Batch(out.cast(self._shape), False) if out.num_rows else None
 
     def _store(self, moved: pa.Table) -> None:
-        """Gone: what `end` rows precede."""
+        """Gone: what has a rank beyond `end`; it only grows."""
         new = moved.column(NEW).to_numpy()
         gone = moved.column(RANK).to_numpy() > self._node.end
         self._state.remove(moved.column(ROW).to_numpy()[~new & gone])
@@ -148,9 +164,8 @@ class TopNStep(Operator):
 def _ranked(node: TopN, kept: Kept, old: str, new: str) -> str:
     """The rows that the batch moves: kept columns, `$row`, `$new`, `$dead`, the rank before and after."""
     row, fresh, rank, before = (quote(n) for n in (ROW, NEW, RANK, OLD_RANK))
-    over = f"{kept.partitioned()}ORDER BY {', '.join(kept.sorting())} ROWS UNBOUNDED PRECEDING"
-    ranked = (f"SELECT *, row_number() OVER w AS {rank}, count(*) FILTER (WHERE NOT {fresh}) OVER w AS {before} "
-              f"FROM ({marked(kept, old, new)}) WINDOW w AS ({over})")
+    ranked = (f"SELECT *, {kept.rank(node.function, 'TRUE', kept.arrival)} AS {rank}, "
+              f"{kept.rank(node.function, f'NOT {fresh}', kept.arrival)} AS {before} FROM ({marked(kept, old, new)})")
     moved = f"NOT {fresh} AND {before} <> {rank} AND {before} <= {node.end}"
     return f"SELECT * FROM ({ranked}) WHERE ({fresh} AND {rank} <= {node.end}) OR ({moved}) ORDER BY {row}"
 

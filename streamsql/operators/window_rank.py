@@ -10,7 +10,7 @@ import pyarrow as pa
 from streamsql.core.batch import MAX_WATERMARK, MIN_WATERMARK, SEQ, WATERMARK, Batch
 from streamsql.core.node import Context, Explain, Node, Operator, fuse
 from streamsql.core.schema import quote
-from streamsql.operators._ranked import RANK, SortKey, numbered, sorted_by, with_arrival
+from streamsql.operators._ranked import RANK, ROW_NUMBER, SortKey, numbered, sorted_by, with_arrival
 from streamsql.operators.window_aggregate import closed_until
 from streamsql.state.table import KEY, ROW
 from streamsql.windows.window import ALWAYS_US, MILLISECOND_US, closed_until_us, closing_us, is_utc
@@ -20,15 +20,16 @@ _START, _END = "$start", "$end"
 
 @dataclass(frozen=True)
 class WindowRank(Node):
-    """`ROW_NUMBER() OVER (PARTITION BY window_start, window_end, … ORDER BY …) BETWEEN start AND end`.
+    """`function() OVER (PARTITION BY window_start, window_end, … ORDER BY …) BETWEEN start AND end`.
 
     partition      DuckDB texts over the input, beside the window
     order          the terms of ORDER BY
-    first, last    which row numbers
+    first, last    which ranks
     window         the columns window_start and window_end of the input
     zone           UTC for a TIMESTAMP rowtime, the session's for TIMESTAMP_LTZ
     later          of rows that tie the one that came last is first: deduplication that keeps the last
-    rank           the column of the row number, '' where nobody reads it
+    rank           the column of the rank, '' where nobody reads it
+    function       ROW_NUMBER, RANK or DENSE_RANK
     The schema is columns of the input, then `rank`. Append-only, as the input is.
     """
 
@@ -40,6 +41,7 @@ class WindowRank(Node):
     zone: str = "UTC"
     later: bool = False
     rank: str = ""
+    function: str = ROW_NUMBER
 
     def columns(self) -> list[str]:
         """The columns that come from the input."""
@@ -52,20 +54,21 @@ class WindowRank(Node):
     def unique_keys(self) -> frozenset[frozenset[str]]:
         names = {quote(c): c for c in self.columns()}
         texts = [*(quote(w) for w in self.window), *self.partition]
-        if not all(t in names for t in texts) or not (self.rank or self.first == self.last):
+        if self.function != ROW_NUMBER or not all(t in names for t in texts) or not (self.rank or self.first == self.last):
             return frozenset()
         return frozenset([frozenset([*(names[t] for t in texts), *([self.rank] if self.first < self.last else [])])])
 
-    def over(self, *windows: str, arrival: Sequence[str] = ()) -> str:
-        """The inside of OVER, over the input's columns; `windows` are the bounds."""
+    def ranked(self, windows: Sequence[str], arrival: Sequence[str]) -> str:
+        """The rank, over the input's columns; `windows` are the bounds."""
         way = " DESC" if self.later else ""
+        ties = [a + way for a in arrival] if self.function == ROW_NUMBER else []
         keys = ", ".join([*windows, *self.partition])
-        return f"PARTITION BY {keys} {sorted_by(self.order, *(a + way for a in arrival))}"
+        return f"{self.function}() OVER (PARTITION BY {keys} {sorted_by(self.order, *ties)})"
 
     def relation(self, inputs: Sequence[str]) -> str:
-        over = self.over(*(quote(w) for w in self.window), arrival=[quote(ROW)])
+        rank = self.ranked([quote(w) for w in self.window], [quote(ROW)])
         rows = f"SELECT *, row_number() OVER () AS {quote(ROW)} FROM {inputs[0]}"
-        ranked = f"SELECT *, row_number() OVER ({over}) AS {quote(RANK)} FROM ({rows})"
+        ranked = f"SELECT *, {rank} AS {quote(RANK)} FROM ({rows})"
         where = f"{quote(RANK)} BETWEEN {self.first} AND {self.last}"
         return f"SELECT {', '.join(self.shown()) or '1'} FROM ({ranked}) WHERE {where}"
 
@@ -83,7 +86,8 @@ class WindowRank(Node):
         zone = "" if is_utc(self.zone) else f" ({self.zone})"
         details = [("window", f"{', '.join(self.window)}{zone}")]
         details += [("partition by", ", ".join(self.partition))] if self.partition else []
-        details += [("order by", ", ".join(k.text() for k in self.order)), ("rows", f"{self.first} to {self.last}"),
+        rows = "rows" if self.function == ROW_NUMBER else self.function.lower()
+        details += [("order by", ", ".join(k.text() for k in self.order)), (rows, f"{self.first} to {self.last}"),
                     ("emits", "once, when the window closes")]
         return Explain("WindowRank", tuple(details))
 
@@ -96,7 +100,7 @@ class WindowRankStep(Operator):
     Input:   append-only; rows with the bounds of their window
     Output:  append-only, ordered by window end and rank; `$watermark` is just before the closing
              instant: never late for what follows
-    State:   of each batch the first `last` rows of each window and partition
+    State:   of each batch the rows whose rank is at most `last` in their window and partition
     Cost:    one window over the batch and one append; at a closing, the kept rows of its windows
     Forgets: a window's rows when it closes
     Late:    a row is not counted in a window that was closed at its own `$watermark`; one that is in no
@@ -116,15 +120,15 @@ class WindowRankStep(Operator):
         self._state = database.state(f"{context.name}$rows", stored, time=_END)
         self._rows = database.over(f"{context.name}$rows_in", self._state.found_schema)
         relation, arrival = quote(self._rows.name), [quote(h) for h in (WATERMARK, SEQ, ROW)]
-        over = node.over(quote(_START), quote(_END), arrival=arrival)
+        rank = node.ranked([quote(_START), quote(_END)], arrival)
         open_ = f"{quote(_END)} > {closed_until_us(quote(WATERMARK), node.zone)}"
         self._first = database.compute(f"SELECT * FROM {relation} WHERE {open_} "
-                                       f"QUALIFY row_number() OVER ({over}) <= {node.last} ORDER BY {quote(ROW)}")
+                                       f"QUALIFY {rank} <= {node.last} ORDER BY {quote(ROW)}")
         self._late = database.compute(f"SELECT {quote(SEQ)} FROM {relation} GROUP BY ALL HAVING NOT bool_or({open_})")
         columns = [*node.shown(), f"{closing_us(quote(_END), node.zone)} - {MILLISECOND_US} AS {quote(WATERMARK)}",
                    quote(SEQ)]
-        ranked = f"SELECT *, row_number() OVER ({over}) AS {quote(RANK)} FROM {relation}"
-        order = [quote(_END), quote(_START), *(f"{p} NULLS FIRST" for p in node.partition), quote(RANK)]
+        ranked = f"SELECT *, {rank} AS {quote(RANK)} FROM {relation}"
+        order = [quote(_END), quote(_START), *(f"{p} NULLS FIRST" for p in node.partition), quote(RANK), *arrival]
         self._emit = database.compute(
             f"SELECT {', '.join(columns)} FROM (SELECT * FROM ({ranked}) WHERE {quote(RANK)} BETWEEN {node.first} AND "
             f"{node.last} ORDER BY {', '.join(order)})")

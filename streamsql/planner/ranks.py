@@ -1,8 +1,9 @@
 """Ranks and OVER over a stream: which node an OVER window is, and how a bound makes a rank a Top-N.
 
-A ROW_NUMBER that stands alone is a `Ranked` until it is known whether a WHERE above bounds it:
+A ROW_NUMBER, RANK or DENSE_RANK that stands alone is a `Ranked` until it is known whether a WHERE above bounds it:
 `bounded` then puts a Top-N, a deduplication or their windowed kin in its place. Without a bound
-it is an OVER aggregate where Flink has one, else an error.
+it is an OVER aggregate where Flink has one, else an error. Flink has RANK and DENSE_RANK over no
+stream: strict mode refuses them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from streamsql.core.node import Node, fuse
 from streamsql.core.schema import Column, Schema, TimeAttribute, quote
 from streamsql.errors import PlanError
 from streamsql.operators._over_calls import Frame
-from streamsql.operators._ranked import SortKey
+from streamsql.operators._ranked import DENSE_RANK, RANKED, ROW_NUMBER, SortKey
 from streamsql.operators.deduplicate import Deduplicate
 from streamsql.operators.over_aggregate import OverAggregate
 from streamsql.operators.over_changes import OverChanges
@@ -45,16 +46,18 @@ class Ranked(Whole):
     function   ROW_NUMBER, RANK or DENSE_RANK
     partition, order, times, window, zone: of its OVER
     otherwise  the node that it is without a bound; None if a stream has none
+    strict     what Flink lacks is refused
     """
 
     rank: str = ""
-    function: str = "ROW_NUMBER"
+    function: str = ROW_NUMBER
     partition: tuple[str, ...] = ()
     order: tuple[SortKey, ...] = ()
     times: tuple[TimeAttribute, ...] = ()
     window: Window | None = field(default=None, compare=False)
     zone: str = "UTC"
     otherwise: Node | None = None
+    strict: bool = False
 
     def resolved(self) -> Node:
         """What it is when no bound was found. Raises PlanError."""
@@ -67,7 +70,7 @@ def stream_overs(source: Relation, overs: Mapping[str, Over], settings: Mapping[
     """`source`, a stream, with a column for each OVER call. Raises PlanError for what Flink refuses."""
     if len(overs) == 1:
         ((name, over),) = overs.items()
-        if over.call.name in ("ROW_NUMBER", "RANK", "DENSE_RANK"):
+        if over.call.name in (ROW_NUMBER, RANKED, DENSE_RANK):
             return _ranked(source, name, over, settings)
     return replace(source, node=_over_node(source, overs))
 
@@ -77,13 +80,17 @@ def _ranked(source: Relation, name: str, over: Over, settings: Mapping[str, str]
         raise PlanError(f"{over.call.name} over a stream needs ORDER BY a column in its OVER window", over.span,
                         hint="Say which rows come first: OVER (PARTITION BY … ORDER BY …).")
     otherwise: Node | None = None
-    message, hint = f"{over.call.name} over a stream is not supported", "Use ROW_NUMBER()."
-    try:
-        otherwise = _over_node(source, {name: over})
-    except PlanError as error:
-        if over.call.name == "ROW_NUMBER":
-            message = f"a rank over a stream needs a bound: {error.message}"
-            hint = "Ask for the first rows: SELECT … FROM (SELECT …, ROW_NUMBER() OVER (…) AS rn …) WHERE rn <= 10."
+    strict = settings.get("streamsql.strict", "false").lower() == "true"
+    message = "a rank over a stream needs a bound"
+    hint = f"Ask for the first rows: SELECT … FROM (SELECT …, {over.call.name}() OVER (…) AS rn …) WHERE rn <= 10."
+    if over.call.name != ROW_NUMBER:
+        if strict:
+            message, hint = f"{over.call.name} over a stream is not supported", "Use ROW_NUMBER()."
+    else:
+        try:
+            otherwise = _over_node(source, {name: over})
+        except PlanError as error:
+            message = f"{message}: {error.message}"
     schema = Schema((*source.node.schema, Column(name, over.value.type)))
     append_only = otherwise.append_only if otherwise is not None else False
     hidden = otherwise.hidden if otherwise is not None else (DIFF,)
@@ -91,7 +98,7 @@ def _ranked(source: Relation, name: str, over: Over, settings: Mapping[str, str]
     node = Ranked((source.node,), schema, append_only, hidden,
                   lambda names: f"SELECT {columns}{', ' if columns else ''}{text} AS {quote(name)} FROM {names[0]}",
                   "Rank", message, hint, over.span, name, over.call.name, over.window.partition, over.window.order,
-                  over.window.times, source.window, settings.get(_ZONE, "UTC"), otherwise)
+                  over.window.times, source.window, settings.get(_ZONE, "UTC"), otherwise, strict)
     return replace(source, node=node)
 
 
@@ -128,7 +135,7 @@ def _over_node(source: Relation, overs: Mapping[str, Over]) -> Node:
 def _frame(over: Over) -> Frame:
     """The frame of a call over a stream. Raises PlanError."""
     call, frame = over.call, over.window.frame
-    if call.name == "ROW_NUMBER":
+    if call.name == ROW_NUMBER:
         return Frame("ROWS")
     if call.aggregate is None and (call.name != "LAG" or call.offset < 0):
         hint = "LAG(…) looks back." if call.name == "LEAD" else "ROW_NUMBER() is."
@@ -291,11 +298,12 @@ def _number(tree: exp.Expr, scope: SelectScope) -> Decimal | None:
 
 def _top(ranked: Ranked, start: int, end: int) -> Node:
     """The node of a rank between two bounds."""
-    if ranked.function != "ROW_NUMBER":
-        raise PlanError(f"{ranked.function} over a stream is not supported", ranked.span,
+    numbers = ranked.function == ROW_NUMBER
+    if not numbers and ranked.strict:
+        raise PlanError(f"{ranked.function} over a stream is not supported in strict mode, nor by Flink", ranked.span,
                         hint="ROW_NUMBER() is; rows that tie are numbered as they came.")
     (source,), window = ranked.inputs, ranked.window
-    only = start == end == 1 and len(ranked.order) == 1
+    only = numbers and start == end == 1 and len(ranked.order) == 1
     if window is not None and {quote(window.start), quote(window.end)} <= set(ranked.partition):
         return _window_top(ranked, window, start, end, only)
     time = ranked.times[0]
@@ -305,7 +313,8 @@ def _top(ranked: Ranked, start: int, end: int) -> Node:
         hidden = tuple(h for h in _ADDED if h in source.hidden or (column and not last))
         return Deduplicate((source,), ranked.schema, not last, (DIFF, *hidden) if last else hidden, ranked.partition,
                            column, "last" if last else "first", ranked.rank)
-    return TopN((source,), ranked.schema, False, (DIFF,), ranked.partition, ranked.order, start, end, ranked.rank)
+    return TopN((source,), ranked.schema, False, (DIFF,), ranked.partition, ranked.order, start, end, ranked.rank,
+                ranked.function)
 
 
 def _window_top(ranked: Ranked, window: Window, start: int, end: int, only: bool) -> Node:
@@ -320,7 +329,8 @@ def _window_top(ranked: Ranked, window: Window, start: int, end: int, only: bool
     partition = tuple(p for p in ranked.partition if p not in bounds)
     later = only and ranked.order[0].descending and _is_time(source, ranked.order[0].sql, ranked.times[0])
     return WindowRank((source,), ranked.schema, True, _ADDED, partition, ranked.order, start, end,
-                      (window.start, window.end), ranked.zone if window.local else "UTC", later, ranked.rank)
+                      (window.start, window.end), ranked.zone if window.local else "UTC", later, ranked.rank,
+                      ranked.function)
 
 
 def _is_time(node: Node, text: str, time: TimeAttribute) -> bool:

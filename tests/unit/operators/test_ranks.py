@@ -19,7 +19,7 @@ from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema
 from streamsql.core.types import BIGINT, STRING, timestamp
 from streamsql.operators._over_calls import Frame, OverCall
-from streamsql.operators._ranked import SortKey
+from streamsql.operators._ranked import DENSE_RANK, RANKED, ROW_NUMBER, SortKey
 from streamsql.operators.deduplicate import Deduplicate
 from streamsql.operators.limit import Limit
 from streamsql.operators.over_aggregate import OverAggregate
@@ -36,7 +36,9 @@ keys = st.sampled_from(["a", "b", None])
 values = st.sampled_from([None, 1, 2, 3, 5])
 seconds = st.integers(0, 12)
 a_row = st.tuples(keys, values, seconds)
-orders = st.lists(st.tuples(st.sampled_from(["v", "ts"]), st.booleans()), max_size=2)
+terms = st.tuples(st.sampled_from(["v", "ts"]), st.booleans())
+orders = st.lists(terms, max_size=2)
+functions = st.sampled_from([RANKED, DENSE_RANK])
 
 
 def plain(rows: Sequence[tuple[str | None, int | None, int]]) -> list[Row]:
@@ -96,11 +98,11 @@ def order_of(terms: Sequence[tuple[str, bool]]) -> tuple[SortKey, ...]:
 
 
 def top_n(changelog: bool, partition: bool, terms: Sequence[tuple[str, bool]], start: int, end: int,
-          rank: bool) -> TopN:
+          rank: bool, function: str = ROW_NUMBER) -> TopN:
     source = leaf(*COLUMNS, changelog=changelog)
     columns = (*COLUMNS, Column("rn", BIGINT)) if rank else COLUMNS[:2]
     return TopN((source,), Schema(columns), False, (DIFF,), ('"k"',) if partition else (), order_of(terms), start,
-                end, "rn" if rank else "")
+                end, "rn" if rank else "", function)
 
 
 @settings(max_examples=60, deadline=None)
@@ -119,6 +121,46 @@ def test_top_n_of_new_rows(rows: list[tuple[str | None, int | None, int]], parti
                            most: int) -> None:
     given_rows = plain(rows)
     same_as_duckdb(top_n(False, partition, terms, start, end, rank), given_rows, given_rows, seed, most)
+
+
+@settings(max_examples=100, deadline=None)
+@given(changelogs(), st.booleans(), functions, st.booleans(), st.lists(terms, min_size=1, max_size=2),
+       st.integers(1, 2), st.integers(1, 4), st.booleans(), st.integers(0, 99), st.sampled_from([1, 3, 50]))
+def test_top_n_with_ties(log: tuple[list[Row], list[Row]], changelog: bool, function: str, partition: bool,
+                         by: list[tuple[str, bool]], start: int, end: int, rank: bool, seed: int, most: int) -> None:
+    node = top_n(changelog, partition, by, start, end, rank, function)
+    same_as_duckdb(node, log[0] if changelog else log[1], log[1], seed, most)
+
+
+@pytest.mark.parametrize("function", [ROW_NUMBER, RANKED, DENSE_RANK])
+@settings(max_examples=25, deadline=None)
+@given(distinct=st.integers(1, 60), start=st.integers(1, 3), more=st.integers(0, 3), rank=st.booleans(),
+       seed=st.integers(0, 999), most=st.sampled_from([1, 7, 40, 500]))
+def test_top_n_of_large_partitions(function: str, distinct: int, start: int, more: int, rank: bool, seed: int,
+                                   most: int) -> None:
+    """Partitions of which the state has a rest: first they grow, then their first rows go, then rows come back."""
+    rng = random.Random(seed)
+    rows = plain([(rng.choice(["a", None]), rng.randint(1, distinct), n) for n in range(150)])
+    live, log = rows[:120], [{**r, DIFF: 1} for r in rows[:120]]
+    for row in rows[120:]:
+        live.sort(key=lambda r: -r["v"])
+        gone = [live.pop(min(int(rng.expovariate(0.3)), len(live) - 1)) for _ in range(rng.choice([0, 1, 6])) if live]
+        log += [*({**g, DIFF: -1} for g in gone), {**row, DIFF: 1}]
+        live.append(row)
+    live.sort(key=lambda r: r["ts"])
+    same_as_duckdb(top_n(True, True, [("v", True)], start, start + more, rank, function), log, live, seed, most)
+
+
+@pytest.mark.parametrize(("function", "rows"), [(ROW_NUMBER, 2), (RANKED, 4), (DENSE_RANK, 8)])
+def test_top_n_keeps_rows_that_tie(function: str, rows: int) -> None:
+    database = Database()
+    try:
+        chain = Chain(top_n(False, True, [("v", True)], 1, 2, True, function), database)
+        chain.step(stamped(plain([("a", v // 4, v) for v in range(100)])))
+        chain.step(stamped(plain([("a", 3, 0)])))
+        assert chain.operators[0].statistics()["state_rows"] == rows
+    finally:
+        database.close()
 
 
 def test_top_n_keeps_what_can_be_in_the_result() -> None:
