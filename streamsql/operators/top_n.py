@@ -93,7 +93,8 @@ class TopN(Node):
     def explain(self) -> Explain:
         details = [("partition by", ", ".join(self.partition))] if self.partition else []
         details.append(("order by", ", ".join(k.text() for k in self.order) or "arrival"))
-        details.append(("rows" if self.function == ROW_NUMBER else self.function.lower(), f"{self.start} to {self.end}"))
+        rows = "rows" if self.function == ROW_NUMBER else self.function.lower()
+        details.append((rows, f"{self.start} to {self.end}"))
         if self.rank:
             details.append(("rank", self.rank))
         details.append(("keeps", "the rows that are in the result" if self.inputs[0].append_only else "all rows"))

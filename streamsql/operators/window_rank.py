@@ -54,7 +54,9 @@ class WindowRank(Node):
     def unique_keys(self) -> frozenset[frozenset[str]]:
         names = {quote(c): c for c in self.columns()}
         texts = [*(quote(w) for w in self.window), *self.partition]
-        if self.function != ROW_NUMBER or not all(t in names for t in texts) or not (self.rank or self.first == self.last):
+        if not all(t in names for t in texts) or not (self.rank or self.first == self.last):
+            return frozenset()
+        if self.function != ROW_NUMBER:
             return frozenset()
         return frozenset([frozenset([*(names[t] for t in texts), *([self.rank] if self.first < self.last else [])])])
 
