@@ -11,26 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from streamsql.core.node import Node
-from streamsql.core.schema import Column, Schema, TimeAttribute, quote
+from streamsql.core.schema import Column, Schema, quote
 from streamsql.core.typed import Typed
-from streamsql.core.types import DataType
 from streamsql.errors import BindError, PlanError, Source, SQLError, SQLTypeError
 from streamsql.operators.project import Project
-from streamsql.operators.union import Union
-from streamsql.planner import user_functions
+from streamsql.planner import set_operations, user_functions
 from streamsql.planner.catalog import Catalog
 from streamsql.planner.grouping import grouped, has_aggregates
 from streamsql.planner.growth import placed
 from streamsql.planner.ordering import ordered
 from streamsql.planner.overs import with_overs
 from streamsql.planner.predicates import Pending, conjuncts
-from streamsql.planner.relational import Whole
 from streamsql.planner.scope import Field, Relation, Scope, Window, row_field
 from streamsql.planner.selects import SelectScope
 from streamsql.planner.sources import Sources
 from streamsql.planner.subqueries import attached, restricted
 from streamsql.sql import QUALIFIED, exp, span_of
-from streamsql.values.binder import cast, common_type, session_zone
 
 Item = tuple[str, Typed]
 
@@ -166,62 +162,10 @@ class QueryPlanner:
 
     def _set_operation(self, tree: exp.SetOperation, outer: Scope | None) -> Relation:
         left, right = self.plan(tree.this, outer), self.plan(tree.expression, outer)
-        word = type(tree).__name__.upper()
-        distinct = tree.args.get("distinct", True) is not False
-        name = word if distinct else f"{word} ALL"
-        if len(left.fields) != len(right.fields):
-            raise BindError(
-                f"{name}: {len(left.fields)} columns on the left, {len(right.fields)} on the right",
-                span_of(tree.expression),
-                hint="Select as many columns on both sides.",
-            )
-        left, right = self._aligned(tree, name, left, right)
-        if isinstance(tree, exp.Union):
-            schema = Schema(
-                tuple(
-                    Column(a.name, a.type, a.time if a.time == b.time else "")
-                    for a, b in zip(left.node.schema, right.node.schema, strict=True)
-                )
-            )
-            union = Relation(union_of(left.node, right.node, schema), left.fields)
-            fields = tuple(Field(f.name, c.name, c.type, c.time) for f, c in zip(left.fields, schema, strict=True))
-            union = Relation(union.node, fields)
-            return self._distinct(exp.Select(), union) if distinct else union
-        whole = Whole(
-            (left.node, right.node),
-            left.node.schema,
-            True,
-            (),
-            lambda names: f"SELECT * FROM {names[0]} {name} SELECT * FROM {names[1]}",
-            name,
-            f"{name} over a stream is not built",
-            "Use UNION ALL, or WHERE, where it says the same.",
-            span_of(tree.expression),
-        )
-        return Relation(whole, left.fields)
-
-    def _aligned(self, tree: exp.SetOperation, name: str, left: Relation, right: Relation) -> tuple[Relation, Relation]:
-        """Both sides with the same column names and types."""
-        a_items: list[Item] = []
-        b_items: list[Item] = []
-        for i, (a, b) in enumerate(zip(left.fields, right.fields, strict=True)):
-            kind = common_type([a.type, b.type])
-            if kind is None or "NULL" in (a.type.root, b.type.root):
-                raise SQLTypeError(
-                    f"{name}: column {i + 1} is {a.type} on the left and {b.type} on the right",
-                    span_of(tree.expression),
-                    hint="CAST one side.",
-                )
-            keep: TimeAttribute = a.time if a.time == b.time else ""
-            a_items.append((a.name, self._coerced(a, kind, keep)))
-            b_items.append((a.name, self._coerced(b, kind, keep)))
-        return projected(left, a_items, None), projected(right, b_items, None)
-
-    def _coerced(self, field: Field, kind: DataType, keep: TimeAttribute) -> Typed:
-        value = field.typed()
-        if value.type.as_nullable() == kind.as_nullable():
-            return replace(value, type=kind, time=keep)
-        return replace(cast(value, kind, implicit=True, zone=session_zone(self.settings)), type=kind)
+        mine, theirs = set_operations.aligned(tree, left, right, self.settings)
+        result = set_operations.combined(tree, projected(left, mine, None), projected(right, theirs, None))
+        union = isinstance(tree, exp.Union) and set_operations.is_distinct(tree)
+        return self._distinct(exp.Select(), result) if union else result
 
 
 def filtered(source: Relation, condition: Typed) -> Relation:
@@ -271,18 +215,6 @@ def _kept_window(window: Window | None, columns: Sequence[tuple[str, str]]) -> W
         return None
     time = by_sql.get(quote(window.time), "") if window.time else ""
     return replace(window, start=start, end=end, time=time)
-
-
-def union_of(left: Node, right: Node, schema: Schema) -> Node:
-    """UNION ALL; a chain of them is one node."""
-    inputs = (*(left.inputs if isinstance(left, Union) else (left,)), right)
-    hidden = tuple(
-        h
-        for h in ("$diff", "$watermark", "$seq")
-        if (h == "$diff" and any(not i.append_only for i in inputs))
-        or (h != "$diff" and any(h in i.hidden for i in inputs))
-    )
-    return Union(inputs, schema, all(i.append_only for i in inputs), hidden)
 
 
 def _fields_of_row(item: exp.Column, scope: SelectScope) -> list[Item]:

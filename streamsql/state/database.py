@@ -10,7 +10,7 @@ import contextlib
 import json
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from streamsql.core import database_file
 from streamsql.core.schema import quote
 from streamsql.errors import ConnectorError, DataError, InternalError, StateError, StreamSQLError
+from streamsql.state.slots import SlotTable
 from streamsql.state.table import StateTable
 
 _OF_A_VALUE = (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException)
@@ -138,7 +139,7 @@ class Database:
     def __init__(self, path: Path | None = None, *, threads: int = 1, setup: tuple[str, ...] = ()) -> None:
         self._prepared = 0
         self.durable = path is not None
-        self._tables: list[StateTable] = []
+        self._tables: list[StateTable | SlotTable] = []
         self._statements: weakref.WeakSet[Statement] = weakref.WeakSet()
         try:
             self._connection = duckdb.connect(str(path) if path else ":memory:", config={"threads": threads})
@@ -214,6 +215,12 @@ class Database:
               ttl_ms: int = 0) -> StateTable:
         """The table of rows that an operator remembers under `name`; what a run before left is in it."""
         table = StateTable(self, name, schema, time=time, other=other, ttl_ms=ttl_ms)
+        self._tables.append(table)
+        return table
+
+    def slots(self, name: str, schema: pa.Schema, *, constant: Collection[str] = (), ttl_ms: int = 0) -> SlotTable:
+        """As `state`, where a key has one row, which changes in place."""
+        table = SlotTable(self, name, schema, constant=constant, ttl_ms=ttl_ms)
         self._tables.append(table)
         return table
 
