@@ -39,13 +39,18 @@ def _installed(package: str) -> Mapping[str, EntryPoint]:
     return {e.name: e for e in entry_points(group=f"streamsql.{package}")}
 
 
+@functools.cache
+def _modules(package: str) -> frozenset[str]:
+    """Listed once: each table looks its connector up several times, and the folder does not change."""
+    return frozenset(m.name for m in pkgutil.iter_modules(getattr(streamsql, package).__path__))
+
+
 def names(package: str) -> list[str]:
     """All connectors (package `connectors`) or formats: ours, and those of entry points.
 
     `kafka_reader` is a part of `kafka`; `upsert_kafka`, as there is no `upsert`, is `upsert-kafka`.
     """
-    path = getattr(streamsql, package).__path__
-    modules = {m.name for m in pkgutil.iter_modules(path)}
+    modules = _modules(package)
     ours = {n.replace("_", "-") for n in modules if "_" not in n or n.split("_")[0] not in {*modules, ""}}
     return sorted({*ours, *_installed(package)})
 
