@@ -7,7 +7,7 @@ c0, c1, …; so every operator meets every other as its input, and its input cha
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -73,21 +73,19 @@ def value(random: Random, kind: str) -> Value:
     return Decimal(number) / 2 if kind.startswith("DECIMAL") else dt.date(2024, 1, 1 + number)
 
 
-def changes(random: Random, made: Table, count: int) -> list[Change]:
-    """Inserts, and if the table takes them deletes and updates of the rows that are there."""
+def changing(random: Random, made: Table) -> Iterator[Change]:
+    """Inserts for ever, and if the table takes them deletes and updates of the rows that are there."""
     there: list[Row] = []
-    found: list[Change] = []
-    for _ in range(count):
+    while True:
         what = random.random()
-        if there and not made.append_only and what < 0.45:
+        if there and not made.append_only and what < 0.5:
             gone = there.pop(random.randrange(len(there)))
-            found.append((-1, gone))
-            if what < 0.2:
+            yield -1, gone
+            if what < 0.3:
                 continue
         row = tuple(value(random, t) for t in made.types)
         there.append(row)
-        found.append((1, row))
-    return found
+        yield 1, row
 
 
 class Queries:
