@@ -139,7 +139,7 @@ def _keys(a: Typed, b: Typed, zone: str) -> tuple[str, str] | None:
         common = DOUBLE if {x.type.root, y.type.root} & set(APPROXIMATE) else common_type([x.type, y.type])
         if common is None:
             return None
-            return _in_type(x, common), _in_type(y, common)
+        return _in_type(x, common), _in_type(y, common)
     if family(x.type) != family(y.type) or x.type.duck_type() != y.type.duck_type():
         return None
     return x.sql, y.sql

@@ -15,16 +15,13 @@ from tests.nexmark.events import COUNT, Given, oracle, records
 from tests.nexmark.oracles import ORACLES
 from tests.nexmark.runs import CUTS, FOLDER, Runs
 
-UNBUILT = ("q13",)
-"""Queries that wait for their operator: a join FOR SYSTEM_TIME AS OF processing time."""
-
 
 @pytest.fixture(scope="session")
 def given() -> Given:
     return Given(records(COUNT), oracle(COUNT))
 
 
-@pytest.mark.parametrize("name", [name for name in ORACLES if name not in UNBUILT])
+@pytest.mark.parametrize("name", ORACLES)
 def test_query(name: str, given: Given, tmp_path: Path) -> None:
     runs = Runs(name, given.records, tmp_path)
     if name == "q13":
