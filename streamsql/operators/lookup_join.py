@@ -6,18 +6,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from streamsql.core.batch import Batch
+from streamsql.core.batch import DIFF, Batch
 from streamsql.core.connector import Lookup, Source, TableSpec
 from streamsql.core.node import Context, Explain, Node, Operator, fuse
 from streamsql.core.schema import quote
 from streamsql.errors import InternalError
 from streamsql.operators._join_input import NUMBER, kept, numbered_rows, selected, some
+from streamsql.operators._lookup_answers import HIT, PLACE, LookupAnswers
 from streamsql.operators._lookup_tables import CachedLookup, Found, WholeTable, distinct
 from streamsql.operators._matching import Matching
 from streamsql.operators.normalize import Normalize
 from streamsql.operators.scan import Scan
-from streamsql.state.table import KEY, key_of
+from streamsql.state.table import KEY, ROW, key_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class LookupJoin(Node):
     def operator(self, context: Context) -> LookupJoinStep:
         return LookupJoinStep(self, context)
 
+    def holds_state(self) -> bool:
+        return not self.inputs[0].append_only
+
+    def grows(self) -> bool:
+        return self.holds_state()
+
     def table(self) -> Scan:
         """The table that is looked up."""
         source = fuse(self.dimension).source
@@ -73,12 +81,12 @@ class LookupJoinStep(Operator):
 
     Input:   any changelog mode
     Output:  columns of both; the changelog mode and the hidden columns of the input
-    State:   none of its own; a cache, or the whole table, which is read anew after a restart
+    State:   a cache, or the whole table, which is read anew after a restart; what was joined to each left row
+             that may go again
     Cost:    one question for the distinct keys of a batch that the cache lacks
-    Forgets: what the cache's options say
+    Forgets: what the cache's options say; a left row that goes, or is older than `table.exec.state.ttl`
     Late:    passes them
-    Source:  Flink's LookupJoinRunner; a row that goes is looked up again, as there, so what it takes back is
-             what the table says then
+    Source:  Flink's LookupJoinRunner; and its KeyedLookupJoinWrapper, which keeps what it found for each row
     """
 
     def __init__(self, node: LookupJoin, context: Context) -> None:
@@ -101,7 +109,9 @@ class LookupJoinStep(Operator):
         self._hash = database.compute(f"SELECT {key_of([quote(n) for n in names])} AS {quote(KEY)} "
                                       f"FROM {quote(self._keys.name)}")
         self._dimension(scan, context)
-        self._join = database.compute(self._join_sql())
+        changes = DIFF in node.hidden
+        self._join = database.compute(self._answer_sql() if changes else self._join_sql())
+        self._answers = LookupAnswers(node, node.outer, context, shape, self._join.run().schema) if changes else None
         self._found: Found | None = None
         self._asked = 0
 
@@ -117,16 +127,26 @@ class LookupJoinStep(Operator):
         hashed = key_of([quote(column) for _, column, _ in self._node.keys])
         self._read = context.database.compute(f"SELECT *, {hashed} AS {quote(KEY)} FROM {sql}")
         self._table = self._read.run().schema
-        shape = pa.schema([*self._table, pa.field("$row", pa.int64())])
+        shape = pa.schema([*self._table, pa.field(ROW, pa.int64())])
         self._there = context.database.over(f"{context.name}$there", shape)
 
     def _join_sql(self) -> str:
         node = self._node
-        right = ", ".join([*(quote(c) for c in node.dimension.schema.names), '"$row"', f"{quote(KEY)}"])
         hidden = "".join(f", {quote(h)}" for h in node.hidden)
         return (f"SELECT {selected(node.columns)}{hidden} FROM {quote(self._rows.name)} "
-                f"{'LEFT' if node.outer else 'INNER'} JOIN (SELECT {right} FROM {quote(self._there.name)}) "
-                f"ON {node.matching.on()} ORDER BY {quote(NUMBER)}, \"$row\"")
+                f"{'LEFT' if node.outer else 'INNER'} JOIN ({self._right()}) "
+                f"ON {node.matching.on()} ORDER BY {quote(NUMBER)}, {quote(ROW)}")
+
+    def _answer_sql(self) -> str:
+        """Each row with all that it meets, or padded."""
+        place = f"row_number() OVER (PARTITION BY {quote(NUMBER)} ORDER BY {quote(ROW)}) AS {quote(PLACE)}"
+        return (f"SELECT {selected(self._node.columns)}, {quote(NUMBER)}, {place}, "
+                f"{quote(ROW)} IS NOT NULL AS {quote(HIT)} FROM {quote(self._rows.name)} "
+                f"LEFT JOIN ({self._right()}) ON {self._node.matching.on()}")
+
+    def _right(self) -> str:
+        names = ", ".join(quote(c) for c in (*self._node.dimension.schema.names, ROW, KEY))
+        return f"SELECT {names} FROM {quote(self._there.name)}"
 
     def bind(self, source: Callable[[TableSpec], Source], lookup: Callable[[TableSpec, Sequence[str]], Lookup] | None,
              ) -> None:
@@ -148,20 +168,28 @@ class LookupJoinStep(Operator):
     def step(self, port: int, batch: Batch) -> Batch | None:
         assert self._found is not None
         self._input.set(batch.table)
-        rows = self._prepare.run()
-        keys = distinct(rows, self._names)
+        rows = numbered_rows(self._prepare.run())
+        come = rows.filter(pc.greater(rows.column(DIFF), 0)) if self._answers is not None else rows
+        keys = distinct(come, self._names)
         self._keys.set(keys)
         hashes = self._hash.run().column(KEY)
         self._asked += keys.num_rows
         found = self._found.find(keys.rename_columns([name for _, _, name in self._node.keys]), hashes)
-        self._rows.set(numbered_rows(rows))
+        self._rows.set(come)
         self._there.set(found)
-        out = self._join.run().cast(self._shape)
+        out = self._join.run()
+        out = (self._answers.change(rows, out) if self._answers is not None else out).cast(self._shape)
         return Batch(out, batch.may_be_late) if out.num_rows else None
+
+    def tick(self, now_us: int) -> Batch | None:
+        if self._answers is not None:
+            self._answers.forget(now_us)
+        return None
 
     def close(self) -> None:
         if self._found is not None:
             self._found.close()
 
     def statistics(self) -> Mapping[str, int]:
-        return {"keys_looked_up": self._asked}
+        kept = {"state_rows": len(self._answers)} if self._answers is not None else {}
+        return {"keys_looked_up": self._asked, **kept}
