@@ -22,7 +22,7 @@ from streamsql.operators._join_input import (
     selected,
     some,
 )
-from streamsql.operators._matching import Matching
+from streamsql.operators._matching import Matching, ttl_ms
 from streamsql.operators._progress import Progress
 from streamsql.state.table import KEY, ROW, key_of
 from streamsql.windows.window import shown
@@ -91,9 +91,11 @@ class TemporalJoinStep(Operator):
     Input:   left any changelog mode; right append-only, or a changelog: a row that comes is a version from its
              rowtime on, one that goes ends there. The − of an update says nothing beside its +
     Output:  columns of both; the changelog mode and `$watermark` of the left, in order of arrival
-    State:   rows ahead of the watermark, and of each key the version valid at it
+    State:   rows ahead of the watermark, and of each key the version valid at it, or its end, so that an older
+             version that comes late is not valid again
     Cost:    O(|Δin| log state); when the watermark moves, what it passed and the keys of that
-    Forgets: a left row when it is emitted, a version when the watermark has passed the next one
+    Forgets: a left row when it is emitted, a version when the watermark has passed the next one; the end of a
+             key's last version by `table.exec.state.ttl`
     Late:    a version that came when the watermark had passed a row's time is not seen by it. A row behind the
              watermark meets its version only if that is still valid at the watermark: older ones are gone
     Source:  Flink's TemporalRowTimeJoinOperator, where versions go with timers and some may stay a while longer
@@ -116,6 +118,8 @@ class TemporalJoinStep(Operator):
         shape = pa.schema([*versions, pa.field(_GONE, pa.bool_())])
         self._ahead = database.state(f"{context.name}$versions", shape, time=_TIME)
         self._current = database.state(f"{context.name}$current", shape)
+        self._ended = database.state(f"{context.name}$ended", shape, ttl_ms=ttl_ms(context))
+        self._clock = context.clock
         self._rows = database.over(f"{context.name}$rows", numbered_rows(self._left.find([])).schema)
         self._known = database.over(f"{context.name}$known", pa.schema(
             [*shape, pa.field(_VERSION, pa.int64()), pa.field(_NEW, pa.bool_())]))
@@ -212,7 +216,7 @@ class TemporalJoinStep(Operator):
         if not rows.num_rows and not versions.num_rows:
             return None
         keys = np.concatenate([t.column(KEY).to_numpy() for t in (rows, versions)])
-        current = self._current.find(keys)
+        current = pa.concat_tables([self._current.find(keys), self._ended.find(keys)])
         known = pa.concat_tables([current, versions])
         new = np.arange(known.num_rows) >= current.num_rows
         known = known.append_column(_VERSION, pa.array(np.arange(known.num_rows))).append_column(_NEW, pa.array(new))
@@ -228,17 +232,24 @@ class TemporalJoinStep(Operator):
         return Batch(out, may_be_late=bool(behind.any()))
 
     def _replace(self, current: pa.Table) -> None:
-        """Keep of each key the version that is valid now; it is seen by all that comes."""
+        """Keep of each key the version that is valid now, or that none is; it is seen by all that comes."""
         latest = self._latest.run()
         touched = np.isin(current.column(KEY).to_numpy(), latest.column(KEY).to_numpy())
-        stays = latest.column(_VERSION).to_numpy()
-        known = np.arange(current.num_rows)
-        rows = current.column(ROW).to_numpy()
-        self._current.remove(rows[touched & ~np.isin(known, stays)])
-        fresh = latest.filter(pa.array(latest.column(_NEW).to_numpy() & ~latest.column(_GONE).to_numpy()))
+        replaced = touched & ~np.isin(np.arange(current.num_rows), latest.column(_VERSION).to_numpy())
+        gone, rows = current.column(_GONE).to_numpy(), current.column(ROW).to_numpy()
+        fresh = latest.filter(latest.column(_NEW))
         index = fresh.column_names.index(AT)
         seen = pa.array(np.full(fresh.num_rows, MIN_WATERMARK, np.int64))
-        self._current.add(fresh.set_column(index, fresh.schema.field(index), seen))
+        fresh = fresh.set_column(index, fresh.schema.field(index), seen)
+        ends = fresh.column(_GONE).to_numpy()
+        self._current.remove(rows[replaced & ~gone])
+        self._ended.remove(rows[replaced & gone])
+        self._current.add(fresh.filter(pa.array(~ends)))
+        self._ended.add(fresh.filter(pa.array(ends)), now_ms=self._clock.now_us() // 1000)
+
+    def tick(self, now_us: int) -> Batch | None:
+        self._ended.forget(now_us // 1000)
+        return None
 
     def statistics(self) -> Mapping[str, int]:
-        return {"state_rows": len(self._left) + len(self._ahead) + len(self._current)}
+        return {"state_rows": len(self._left) + len(self._ahead) + len(self._current) + len(self._ended)}
