@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import NoReturn, TypeVar
 
 from sqlglot import exp
@@ -42,6 +43,7 @@ class Cursor:
         self.tokens = [*(tokenize(source) if tokens is None else tokens), end]
         self.kinds = [_kind(t, source.text) for t in self.tokens]
         self.index = 0
+        self._tried: dict[int, set[str]] = {}
 
     @property
     def token(self) -> Token:
@@ -57,10 +59,19 @@ class Cursor:
 
     def at(self, *kinds: str) -> bool:
         """Whether the next token is one of `kinds`."""
-        return self.kind in kinds
+        return self.kind in self._try(kinds)
+
+    def _try(self, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        """Note what could have stood at the next token: a misspelt keyword is one of these words."""
+        if self.index not in self._tried:
+            before = self._tried.get(self.index - 1)
+            self._tried = {self.index - 1: before} if before else {}
+        self._tried.setdefault(self.index, set()).update(kinds)
+        return kinds
 
     def at_all(self, *kinds: str) -> bool:
         """Whether the next tokens are `kinds`, in this order."""
+        self._try(kinds[:1])
         return all(self.ahead(i) == kind for i, kind in enumerate(kinds))
 
     def take(self, *kinds: str) -> bool:
@@ -73,7 +84,7 @@ class Cursor:
     def take_any(self, *kinds: str) -> str:
         """Consume one token of `kinds` and return its kind, or return '' and consume nothing."""
         kind = self.kind
-        if kind not in kinds:
+        if kind not in self._try(kinds):
             return ""
         self.index += 1
         return kind
@@ -95,7 +106,26 @@ class Cursor:
         """Raise the error of this token: what the language wants here, and what stands here."""
         if self.kind == '"':
             self.double_quoted()
-        self.fail(f"expected {expected} but found {self.found()}", self.here(), hint=hint or self._slip())
+        meant = self._misspelt()
+        hint = f'did you mean "{meant}"?' if meant else hint or self._slip()
+        self.fail(f"expected {expected} but found {self.found()}", self.here(), hint=hint)
+
+    def _misspelt(self) -> str:
+        """The keyword that is meant by the word here, or by the one before, at which the cursor then stands.
+
+        A misspelt keyword is a name to the grammar: `FROM t GRUOP` gives t an alias, and only what comes
+        after it cannot be; what could have come there could have come in the alias's place as well.
+        """
+        here = self._tried.get(self.index, set())
+        for index in (self.index, self.index - 1):
+            words = here | self._tried.get(index, set())
+            if index < 0 or self.tokens[index].token_type != TokenType.VAR or self.kinds[index] in RESERVED:
+                continue
+            meant = _meant(self.kinds[index], sorted(w for w in words if w[:1].isalpha() and len(w) > 1))
+            if meant:
+                self.index = index
+                return meant
+        return ""
 
     def found(self) -> str:
         if not self.kind:
@@ -210,6 +240,14 @@ def sentence(hint: str | None) -> str | None:
     if not hint:
         return hint
     return hint[0].upper() + hint[1:] + ("" if hint[-1] in ".?!" else ".")
+
+
+def _meant(word: str, keywords: list[str]) -> str:
+    """The keyword that `word` was to be: with the same letters, or else most of them; '' when it is none."""
+    if word in keywords:
+        return ""
+    swapped = [k for k in keywords if sorted(k) == sorted(word)]
+    return next(iter(swapped or (get_close_matches(word, keywords, n=1, cutoff=0.7) if len(word) > 2 else [])), "")
 
 
 def _kind(token: Token, text: str) -> str:

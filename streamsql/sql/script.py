@@ -220,7 +220,7 @@ class ScriptRules(ForeignRules):
                     self.unexpected('"TABLES" or "VIEWS"')
             else:
                 user = "USER " if self.at_all("USER", "FUNCTIONS") and self.take("USER") else ""
-            if self.kind not in SHOWN:
+            if not self.at(*SHOWN):
                 self.unexpected(f"one of {', '.join(SHOWN)}", hint=UNSUPPORTED["SHOW"][1])
             what = user + self.kind
             self.index += 1

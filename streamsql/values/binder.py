@@ -125,11 +125,38 @@ def _arithmetic(sign: str) -> Rule:
         found = arithmetic.arithmetic(sign, left, right)
         if found is None:
             raise SQLTypeError(
-                f"cannot apply {sign} to {left.type.as_nullable()} and {right.type.as_nullable()}", span_of(tree))
+                f"cannot apply {sign} to {left.type.as_nullable()} and {right.type.as_nullable()}", span_of(tree),
+                hint=_arithmetic_hint(sign, tree, left.type, right.type))
         if sign == "/" and binder.unconditional and _is_zero(tree.expression) and _is_constant(tree.this):
             raise SQLTypeError("division by zero", span_of(tree))
         return found
     return rule
+
+
+def _arithmetic_hint(sign: str, tree: exp.Expr, left: DataType, right: DataType) -> str | None:
+    """What to write where the operands do not fit: texts are joined by `||`, and count as numbers by CAST alone."""
+    texts, shown = ("CHAR", "VARCHAR"), [_shown(tree.this), _shown(tree.expression)]
+    if left.root in texts and right.root in texts:
+        return f"Write {shown[0]} || {shown[1]} to join texts." if sign == "+" else "Write CAST(… AS DOUBLE) on both."
+    for text, number, at in ((left, right, 0), (right, left, 1)):
+        if text.root in texts and number.is_numeric:
+            join = [f"CAST({shown[i]} AS STRING)" if i != at else shown[i] for i in (0, 1)]
+            other = f", or {' || '.join(join)} to join texts" if sign == "+" else ""
+            return f"Write CAST({shown[at]} AS {number.as_nullable()}) to count with it{other}."
+    if left.is_timestamp and right.is_numeric and sign in "+-":
+        return f"Write {shown[0]} {sign} INTERVAL '1' SECOND for a span of time."
+    if left.is_timestamp and right.is_timestamp and sign == "-":
+        return f"Write TIMESTAMPDIFF(SECOND, {shown[1]}, {shown[0]})."
+    return None
+
+
+def _shown(tree: exp.Expr) -> str:
+    """A name or a constant as it is written, and … for what is longer."""
+    if isinstance(tree, exp.Column):
+        return ".".join(part.name for part in tree.parts)
+    if isinstance(tree, exp.Literal) and len(tree.name) <= 20:
+        return text_literal(tree.name) if tree.args.get("is_string") else tree.name
+    return "…"
 
 
 def _is_constant(tree: exp.Expr) -> bool:
