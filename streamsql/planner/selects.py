@@ -18,8 +18,8 @@ from streamsql.sql import PROCTIME_MEANT, exp, span_of
 from streamsql.values.binder import Binder, cast
 
 if TYPE_CHECKING:
+    from streamsql.planner.correlation import Attached
     from streamsql.planner.sources import Sources
-    from streamsql.planner.subqueries import Attached
 
 
 class Subqueries(Protocol):

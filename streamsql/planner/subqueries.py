@@ -16,11 +16,11 @@ from streamsql.core.typed import Typed
 from streamsql.core.types import BOOLEAN
 from streamsql.errors import PlanError, SQLError, SQLTypeError
 from streamsql.operators.join import Join
-from streamsql.operators.project import Project
 from streamsql.operators.single_value import SingleValue
+from streamsql.planner.correlation import Attached, Inner, around_scope, planned_inner
 from streamsql.planner.joins import JoinClause, SemiKind, planned, regular, renamed
+from streamsql.planner.marks import summary
 from streamsql.planner.predicates import (
-    Pending,
     Predicate,
     all_of,
     compared,
@@ -31,8 +31,8 @@ from streamsql.planner.predicates import (
 )
 from streamsql.planner.ranks import bounded
 from streamsql.planner.relational import compose, constant
-from streamsql.planner.scope import Field, Relation, Scope, Window
-from streamsql.planner.selects import SelectScope, aggregate_name, boolean
+from streamsql.planner.scope import Field, Relation, Window
+from streamsql.planner.selects import SelectScope, boolean
 from streamsql.sql import exp, span_of
 from streamsql.values import comparison
 from streamsql.values.binder import common_type
@@ -68,31 +68,6 @@ class Test:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Inner:
-    """A planned subquery.
-
-    relation  its own columns, then those of it that `lifted` names
-    width     how many are its own
-    lifted    the conjuncts of its WHERE that read the rows around it
-    empty     what it would give without rows, where rows around it are grouped away: COUNT is 0
-    """
-
-    relation: Relation
-    width: int
-    lifted: tuple[exp.Expr, ...] = ()
-    empty: exp.Expr | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Attached:
-    """A subquery whose value is a column of the rows around it, once it is joined to them."""
-
-    name: str
-    inner: Inner
-    tree: exp.Expr
-
-
 # ------------------------------------------------------------------------------------------- in expressions
 
 def value(tree: exp.Expr, scope: SelectScope) -> Typed | None:
@@ -102,13 +77,11 @@ def value(tree: exp.Expr, scope: SelectScope) -> Typed | None:
     test = test_of(tree)
     if test is None or test.negated:
         return None
-    inner = planned_inner(test.query, scope, aliased=True)
+    inner = planned_inner(test.query, scope)
+    if inner.single:
+        return Typed("TRUE", BOOLEAN.not_null()) if test.value is None else scope.binder.bind(_with_one(test))
     if inner.lifted or not constant(inner.relation.node):
-        raise PlanError(
-            "IN, EXISTS, ANY and ALL over a stream stand between ANDs of WHERE and HAVING only",
-            span_of(tree),
-            hint="Join the subquery with LEFT JOIN, and test whether it matched.",
-        )
+        return _marked(test, scope)
     sql = compose(inner.relation.node)
     if test.value is None:
         return Typed(f"EXISTS ({sql})", BOOLEAN.not_null())
@@ -135,11 +108,48 @@ def _scalar(tree: exp.Subquery, scope: SelectScope) -> Typed:
             span_of(tree),
             hint="It may stand in SELECT, WHERE and HAVING; or join it in FROM.",
         )
-    known = next((a for a in scope.attached if a.tree == tree), None)
+    return Typed(_column(scope, inner, tree), kind)
+
+
+def _column(scope: SelectScope, inner: Inner, tree: exp.Expr, values: tuple[Typed, ...] = (), part: str = "") -> str:
+    """The column that has the value of `inner` once it is joined."""
+    known = next((a for a in scope.attached if (a.tree, a.values, a.part) == (tree, values, part)), None)
     if known is None:
-        known = Attached(f"$sub{len(scope.attached)}", inner, tree)
+        known = Attached(f"$sub{len(scope.attached)}", inner, tree, values, part)
         scope.attached.append(known)
-    return Typed(quote(known.name), kind)
+    return quote(known.name)
+
+
+def _marked(test: Test, scope: SelectScope) -> Typed:
+    """Whether a row matches the subquery, as a column: NULL where IN cannot know."""
+    if not scope.attaches or (test.sign, test.every) not in (("=", False), ("<>", True)):
+        raise PlanError(
+            "ANY and ALL over a stream stand between ANDs of WHERE and HAVING only, but for = ANY" if scope.attaches
+            else "IN, EXISTS, ANY and ALL over a stream may not stand here",
+            span_of(test.tree),
+            hint="Join the subquery with LEFT JOIN, and test whether it matched.",
+        )
+    inner = planned_inner(test.query, scope, whole=True)
+    if test.value is None:
+        return Typed(_column(scope, summary(inner, scope, "match"), test.tree, (), "match"), BOOLEAN.not_null())
+    a = scope.binder.bind(test.value)
+    b = _comparable(test.tree, a, inner, scope)[1]
+    match = _column(scope, summary(inner, scope, "match", by_value=True), test.tree, (a,), "match")
+    if not a.type.nullable and not b.type.nullable:
+        result = Typed(match, BOOLEAN.not_null())
+    else:
+        nulls = _column(scope, summary(inner, scope, "nulls"), test.tree, (), "nulls")
+        unknown = f"WHEN {nulls} IS NULL THEN FALSE WHEN {nulls} OR {a.sql} IS NULL THEN NULL"
+        result = Typed(f"(CASE WHEN {match} THEN TRUE {unknown} ELSE FALSE END)", BOOLEAN)
+    return replace(result, sql=f"(NOT {result.sql})") if test.every else result
+
+
+def _with_one(test: Test) -> exp.Expr:
+    """The comparison with the one row that the subquery has."""
+    kind = next(k for k, sign in _SIGNS.items() if sign == test.sign)
+    query = test.query if isinstance(test.query, exp.Subquery) else exp.Subquery(this=test.query)
+    assert test.value is not None
+    return kind(this=test.value.copy(), expression=query.copy())
 
 
 def _comparable(tree: exp.Expr, a: Typed, inner: Inner, scope: SelectScope) -> tuple[Typed, Typed]:
@@ -210,9 +220,9 @@ def plain(source: Relation, scope: SelectScope, tree: exp.Expr, clause: str) -> 
 
 
 def _matched(source: Relation, scope: SelectScope, test: Test) -> Relation | None:
-    """A semi or anti join; None for a subquery over constants, which stays in the text."""
+    """A semi or anti join; None for a subquery over constants, which stays in the text, and for one of one row."""
     inner = planned_inner(test.query, scope)
-    if constant(inner.relation.node) and not inner.lifted:
+    if inner.single or (constant(inner.relation.node) and not inner.lifted):
         return None
     a = None
     if test.value is not None:
@@ -220,7 +230,7 @@ def _matched(source: Relation, scope: SelectScope, test: Test) -> Relation | Non
         source = attach(source, scope)  # what is compared may be a subquery itself
         _comparable(test.tree, a, inner, scope)
     right = renamed(source, inner.relation)
-    around = _around(right, inner, scope)
+    around = around_scope(right, inner, scope)
     lifted = tuple(predicate(p, around.binder, source, right) for p in inner.lifted)
     if a is None:
         return _semi("ANTI" if test.negated else "SEMI", test, source, right, lifted, scope)
@@ -290,8 +300,10 @@ def _attached(source: Relation, scope: SelectScope, one: Attached) -> Relation:
     own = [(f.column, f.typed()) for f in one.inner.relation.fields]
     given = projected(one.inner.relation, [*own, ("$met", Typed("true", BOOLEAN.not_null()))], None)
     right = renamed(source, given)
-    around = _around(right, one.inner, scope)
+    around = around_scope(right, one.inner, scope)
     lifted = tuple(predicate(p, around.binder, source, right) for p in one.inner.lifted)
+    lifted += tuple(compared(a, f.typed(), one.tree, source, right, scope.binder)
+                    for a, f in zip(one.values, right.fields[1:], strict=False))
     right = _single(right, lifted, one)
     met, found = right.fields[-1], right.fields[0]
     result = found.typed().sql
@@ -326,134 +338,3 @@ def _of_nothing(inner: Inner, scope: SelectScope, found: Field) -> str:
         return scope.binder.cast(bound, found.type.as_nullable(), implicit=True).sql
     except SQLError:
         return "NULL"
-
-
-# ------------------------------------------------------------------------------------------------ correlation
-
-def planned_inner(tree: exp.Expr, scope: SelectScope, *, aliased: bool = False) -> Inner:
-    """The subquery `tree`, and what of it reads the rows of `scope`."""
-    query = tree.this if isinstance(tree, exp.Subquery) else tree
-    around = Around(scope)
-    relation = scope.planner.plan(query, around)
-    if around.used is None or _empty(relation.node):
-        return Inner(relation, len(relation.fields))
-    if not isinstance(query, exp.Select) or query.args.get("limit") or query.args.get("offset"):
-        raise _refused(around.used)
-    query, lifted, empty = _decorrelated(query, around, scope)
-    again = Around(scope)
-    relation = scope.planner.plan(query, again)
-    if again.used is not None or not lifted:
-        raise _refused(again.used or around.used)
-    added = sum(f.name.startswith("$c") for f in relation.fields)
-    return Inner(relation, len(relation.fields) - added, lifted, empty)
-
-
-def _refused(column: exp.Expr) -> PlanError:
-    return PlanError(
-        f'column "{column.name}" is of the query around this subquery, which may use it in its WHERE only',
-        span_of(column),
-        hint="Join the two instead, or compare with IN.",
-    )
-
-
-def _decorrelated(tree: exp.Select, around: Around, scope: SelectScope) \
-        -> tuple[exp.Select, tuple[exp.Expr, ...], exp.Expr | None]:
-    """The query without the conjuncts of its WHERE that read the rows around it, but with the columns that
-    these read; those conjuncts; and what the query gives where none of its rows match."""
-    with scope.planner.sources.common_tables(tree):
-        local = Scope(scope.planner.sources.from_clause(tree, around, Pending((), scope.planner)).fields)
-    where = tree.args.get("where")
-    parts = list(conjuncts(where.this)) if where is not None else []
-    lifted = [p for p in parts if p.find(exp.Query) is None and any(not local.has(c) for c in p.find_all(exp.Column))]
-    kept = [p for p in parts if p not in lifted]
-    query = tree.copy()
-    query.set("where", exp.Where(this=all_of(kept)) if kept else None)
-    query.set("order", None)
-    groups = any(aggregate_name(n) for i in tree.expressions for n in i.walk()) or bool(
-        tree.args.get("group") or tree.args.get("having"))
-    names: dict[exp.Expr, exp.Expr] = {}
-    lifted = [_named(part, local, names, whole=groups) for part in lifted]
-    items = [exp.alias_(c.copy(), name.name, quoted=True) for c, name in names.items()]
-    query.set("expressions", [*query.expressions, *items])
-    if not groups:
-        return query, tuple(lifted), None
-    empty = None if tree.args.get("group") else _without_rows(tree.expressions[0])
-    group = query.args.get("group") or exp.Group(expressions=[])
-    group.set("expressions", [*group.expressions, *(c.copy() for c in names)])
-    query.set("group", group)
-    return query, tuple(lifted), empty
-
-
-def _named(part: exp.Expr, local: Scope, names: dict[exp.Expr, exp.Expr], *, whole: bool) -> exp.Expr:
-    """`part` with what is of the subquery under a name: its columns, or under GROUP BY a whole side of an equality."""
-    def renamed_(tree: exp.Expr) -> exp.Expr:
-        if tree not in names:
-            names[tree] = exp.column(exp.to_identifier(f"$c{len(names)}", quoted=True))
-        return names[tree].copy()
-
-    if not whole:
-        return part.transform(lambda n: renamed_(n) if isinstance(n, exp.Column) and local.has(n) else n)
-    bare = unwrapped(part)
-    if isinstance(bare, exp.EQ | exp.NullSafeEQ):
-        sides = [bare.this, bare.expression]
-        inner = [all(local.has(c) for c in s.find_all(exp.Column)) for s in sides]
-        outer = [not any(local.has(c) for c in s.find_all(exp.Column)) for s in sides]
-        if inner[0] and outer[1] and not outer[0]:
-            return type(bare)(this=renamed_(sides[0]), expression=sides[1].copy())
-        if inner[1] and outer[0] and not outer[1]:
-            return type(bare)(this=sides[0].copy(), expression=renamed_(sides[1]))
-    used = next(c for c in part.find_all(exp.Column) if not local.has(c))
-    raise PlanError(
-        f'column "{used.name}" is of the query around this subquery, which aggregates: it may only be compared by =',
-        span_of(used),
-        hint="Join the two instead, then aggregate.",
-    )
-
-
-def _without_rows(item: exp.Expr) -> exp.Expr | None:
-    """An expression over aggregates of no rows: COUNT is 0, the others NULL; None where that is NULL anyway."""
-    bare = unwrapped(item.this if isinstance(item, exp.Alias) else item)
-    name = aggregate_name(bare)
-    if name is not None and not _counts(name):
-        return None
-
-    def of_nothing(node: exp.Expr) -> exp.Expr:
-        name = aggregate_name(node)
-        if name is None:
-            return node
-        return exp.Cast(this=exp.Literal.number(0), to=exp.DataType.build("BIGINT")) if _counts(name) else exp.Null()
-
-    return bare.copy().transform(of_nothing)
-
-
-def _counts(name: str) -> bool:
-    return name in ("COUNT", "APPROX_COUNT_DISTINCT", "REGR_COUNT")
-
-
-class Around(Scope):
-    """The scope around a subquery: it remembers the first column that the subquery takes from it."""
-
-    def __init__(self, scope: Scope) -> None:
-        super().__init__(scope.fields, scope.outer)
-        self.scope = scope
-        self.used: exp.Expr | None = None
-
-    def column(self, tree: exp.Expr) -> Typed:
-        value = self.scope.column(tree)
-        self.used = self.used or tree
-        return value
-
-
-def _around(right: Relation, inner: Inner, scope: SelectScope) -> SelectScope:
-    """What a lifted conjunct may name: columns of the subquery under their new names, else those of `scope`."""
-    fields = [f for f in right.fields[inner.width:] if f.name.startswith("$c")]
-    return SelectScope(fields, scope.planner, scope)
-
-
-def _empty(node: Node) -> bool:
-    """No row can come of it, so that it does not matter what its expressions would be."""
-    while isinstance(node, Project):
-        if node.where == "false":
-            return True
-        node = node.inputs[0]
-    return False
