@@ -101,9 +101,12 @@ class Kept:
         """The terms of ORDER BY over kept rows, arrival last."""
         return [*(k.of(name) for k, name in zip(self.order, self.sorts, strict=True)), *self.arrival]
 
-    def rank(self, function: str, alive: str, arrival: Sequence[str]) -> str:
-        """The rank of each kept row among those that are `alive`, of which it is one."""
+    def rank(self, function: str, arrival: Sequence[str], alive: str = "") -> str:
+        """The rank of each kept row among those that are `alive`, of which it is one; '' for all."""
         sorts = [k.of(name) for k, name in zip(self.order, self.sorts, strict=True)]
+        if not alive:
+            terms = [*sorts, *(arrival if function == ROW_NUMBER else [])]
+            return f"{function}() OVER ({self.partitioned()}ORDER BY {', '.join(terms)})"
         counted = f"FILTER (WHERE {alive}) OVER ({self.partitioned()}ORDER BY"
         if function == ROW_NUMBER:
             return f"count(*) {counted} {', '.join([*sorts, *arrival])} ROWS UNBOUNDED PRECEDING)"

@@ -175,9 +175,9 @@ def _ranked(node: TopN, kept: Kept, old: str, new: str) -> str:
     last = f"coalesce(max(CASE WHEN NOT {fresh} THEN {pos} END) OVER ({keys}), 0)"
     split = f"SELECT *, {fresh} AND {deep} AND {pos} > {last} AS {below} FROM ({placed})"
     alive = f"NOT {dead} AND NOT {below}"
-    ranked = (f"SELECT *, CASE WHEN {below} THEN {_NO_RANK} ELSE {kept.rank(node.function, alive, arrival)} END "
-              f"AS {quote(RANK)}, {kept.rank(node.function, f'NOT {fresh}', arrival)} AS {quote(OLD_RANK)}, "
-              f"{kept.rank(ROW_NUMBER, alive, arrival)} AS {quote(_PLACE)}, "
+    ranked = (f"SELECT *, CASE WHEN {below} THEN {_NO_RANK} ELSE {kept.rank(node.function, arrival, alive)} END "
+              f"AS {quote(RANK)}, {kept.rank(node.function, arrival, f'NOT {fresh}')} AS {quote(OLD_RANK)}, "
+              f"{kept.rank(ROW_NUMBER, arrival, alive)} AS {quote(_PLACE)}, "
               f"count(*) FILTER (WHERE {alive}) OVER ({keys}) AS {quote(_TOTAL)} FROM ({split})")
     past = f"min({quote(RANK)}) FILTER (WHERE {alive} AND {quote(RANK)} > {node.end}) OVER ({keys})"
     ranked = f"SELECT *, coalesce({past}, {_NO_RANK}) AS {quote(_PAST)} FROM ({ranked})"

@@ -18,7 +18,6 @@ from streamsql.operators._ranked import (
     ROW_NUMBER,
     Kept,
     SortKey,
-    marked,
     numbered,
     sorted_by,
     ttl_of,
@@ -165,8 +164,11 @@ class TopNStep(Operator):
 def _ranked(node: TopN, kept: Kept, old: str, new: str) -> str:
     """The rows that the batch moves: kept columns, `$row`, `$new`, `$dead`, the rank before and after."""
     row, fresh, rank, before = (quote(n) for n in (ROW, NEW, RANK, OLD_RANK))
-    ranked = (f"SELECT *, {kept.rank(node.function, 'TRUE', kept.arrival)} AS {rank}, "
-              f"{kept.rank(node.function, f'NOT {fresh}', kept.arrival)} AS {before} FROM ({marked(kept, old, new)})")
+    columns = ", ".join([*kept.stored, row])
+    every = (f"SELECT {columns}, FALSE AS {fresh}, FALSE AS {quote(DEAD)} FROM {old} "
+             f"UNION ALL SELECT {columns}, TRUE, FALSE FROM {new}")
+    ranked = (f"SELECT *, {kept.rank(node.function, kept.arrival)} AS {rank}, "
+              f"{kept.rank(node.function, kept.arrival, f'NOT {fresh}')} AS {before} FROM ({every})")
     moved = f"NOT {fresh} AND {before} <> {rank} AND {before} <= {node.end}"
     return f"SELECT * FROM ({ranked}) WHERE ({fresh} AND {rank} <= {node.end}) OR ({moved}) ORDER BY {row}"
 
