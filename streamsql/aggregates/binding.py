@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from streamsql.aggregates.aggregate import Aggregate, Function
+from streamsql.aggregates.bitmaps import BITMAPS
 from streamsql.aggregates.duckdb import DUCKDB
 from streamsql.aggregates.flink import FLINK
 from streamsql.core.typed import Typed
@@ -13,14 +14,16 @@ from streamsql.core.types import DataType
 from streamsql.errors import BindError, SQLTypeError, did_you_mean
 
 FUNCTIONS: dict[str, Function] = {
-    name: function for function in (*DUCKDB, *FLINK) for name in (function.name, *function.aliases)}
+    name: function for function in (*DUCKDB, *FLINK, *BITMAPS) for name in (function.name, *function.aliases)}
 """Every aggregate by each of its names, upper case."""
 
-_NOT_COMPARED = ("ARRAY", "MAP", "MULTISET", "ROW", "VARIANT", "BINARY", "VARBINARY")
+_NOT_COMPARED = ("ARRAY", "MAP", "MULTISET", "ROW", "VARIANT", "BITMAP", "BINARY", "VARBINARY")
 _FAMILIES: dict[str, tuple[str, Callable[[Typed], bool]]] = {
     "any": ("a value", lambda _: True),
     "numeric": ("a number", lambda a: a.type.is_numeric),
     "integer": ("an integer", lambda a: a.type.is_integer),
+    "int": ("an INT, SMALLINT or TINYINT", lambda a: a.type.is_integer and a.type.root != "BIGINT"),
+    "bitmap": ("a BITMAP", lambda a: a.type.root == "BITMAP"),
     "numbers": ("a number or an ARRAY of numbers", lambda a: a.type.is_numeric or _of_numbers(a.type)),
     "character": ("a text", lambda a: a.type.is_character),
     "literal": ("a literal", lambda a: a.is_literal),
