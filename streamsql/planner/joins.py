@@ -14,7 +14,7 @@ from streamsql.operators._matching import Matching
 from streamsql.operators.join import Join, JoinKind
 from streamsql.operators.semi_join import SemiJoin
 from streamsql.planner import time_joins
-from streamsql.planner.predicates import Pending, Predicate, compared, conjuncts, predicate
+from streamsql.planner.predicates import Pending, Predicate, compared, conjuncts, predicate, steady
 from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope, boolean
@@ -98,6 +98,8 @@ def planned(clause: JoinClause) -> Relation:
 
 def regular(clause: JoinClause) -> Relation:
     """A join that remembers all rows of both inputs."""
+    for one in clause.predicates:
+        steady(one.value, one.tree, clause.left.node, clause.right.node)
     if clause.kind in ("SEMI", "ANTI"):
         return _semi(clause)
     left, right = clause.left.node, clause.right.node

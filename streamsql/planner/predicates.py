@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from streamsql.core.schema import quote
 from streamsql.core.typed import Typed
 from streamsql.core.types import APPROXIMATE, DOUBLE, DataType
-from streamsql.errors import SQLError
+from streamsql.errors import PlanError, SQLError
 from streamsql.planner.scope import Relation, Scope
 from streamsql.sql import exp, span_of
 from streamsql.values import comparison
@@ -18,6 +18,7 @@ from streamsql.values.binder import Binder, common_type
 from streamsql.values.conversions import family
 
 if TYPE_CHECKING:
+    from streamsql.core.node import Node
     from streamsql.planner.selects import SelectScope, Subqueries
 
 Where = Literal["left", "right"]
@@ -113,6 +114,17 @@ def predicate(tree: exp.Expr, binder: Binder, left: Relation, right: Relation) -
         null_safe = isinstance(bare, exp.NullSafeEQ)
         equal = equality(binder.bind(bare.this), binder.bind(bare.expression), left, right, binder, null_safe)
     return Predicate(tree, value, reads(value, left, right), equal)
+
+
+def steady(value: Typed, tree: exp.Expr, *inputs: Node) -> Typed:
+    """`value`, if it is the same when a row is taken back as when the row came. Raises PlanError."""
+    if value.deterministic or all(node.append_only for node in inputs):
+        return value
+    raise PlanError(
+        "a condition on rows that change may not give another result each time",
+        span_of(tree),
+        hint="RAND(), UUID(), the clock: test them where rows are only appended, below the aggregate or the join.",
+    )
 
 
 def equality(a: Typed, b: Typed, left: Relation, right: Relation, binder: Binder, null_safe: bool) -> Equality | None:

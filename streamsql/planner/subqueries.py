@@ -27,6 +27,7 @@ from streamsql.planner.predicates import (
     conjuncts,
     predicate,
     reads,
+    steady,
     unwrapped,
 )
 from streamsql.planner.ranks import bounded
@@ -204,6 +205,7 @@ def restricted(source: Relation, scope: SelectScope, tree: exp.Expr, clause: str
             condition = boolean(scope.binder.bind(part), part, clause)
             joined = attach(source, scope)
             node = joined.node
+            steady(condition, part, node)
             if joined is not source and isinstance(node, Join):
                 source = replace(joined, node=replace(node, where=condition.sql))
             else:
@@ -216,7 +218,9 @@ def plain(source: Relation, scope: SelectScope, tree: exp.Expr, clause: str) -> 
     from streamsql.planner.query import filtered
 
     source, left = bounded(source, tree, scope)
-    return source if left is None else filtered(source, boolean(scope.binder.bind(left), left, clause))
+    if left is None:
+        return source
+    return filtered(source, steady(boolean(scope.binder.bind(left), left, clause), left, source.node))
 
 
 def _matched(source: Relation, scope: SelectScope, test: Test) -> Relation | None:
