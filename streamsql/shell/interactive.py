@@ -18,6 +18,7 @@ from streamsql.shell.progress import LiveLine, LogLines
 from streamsql.shell.prompt import Prompt, command, ready
 from streamsql.shell.render import OutputFormat, Screen
 from streamsql.shell.runner import DONE, Runner, exit_code, report
+from streamsql.sql.lexer import apart
 
 if TYPE_CHECKING:
     from streamsql.session import Session
@@ -122,7 +123,7 @@ def lines_of(stream: Iterable[bytes]) -> Iterator[str]:
 
 
 def texts_of(lines: Iterable[str]) -> Iterator[str]:
-    """Texts that are complete, each led by as many empty lines as stood before it.
+    """The statements, each as soon as its line is complete, led by as many empty lines as stood before it.
 
     So an error names the line of the whole input. What is left at the end runs as it is.
     """
@@ -130,13 +131,13 @@ def texts_of(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
         text += line
         if text.strip() and ready(text):
-            yield "\n" * before + text
+            yield from ("\n" * before + statement for statement in apart(text))
         elif text.strip():
             continue
         before += text.count("\n")
         text = ""
     if text.strip():
-        yield "\n" * before + text
+        yield from ("\n" * before + statement for statement in apart(text))
 
 
 def names_of(session: Session) -> Names:

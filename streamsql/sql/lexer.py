@@ -114,6 +114,20 @@ def split(text: str) -> list[str]:
     ]
 
 
+def apart(text: str) -> list[str]:
+    """The statements of a text one by one, each behind blanks in place of what stands before it.
+
+    So an error in one, even of its syntax, leaves the others to be run, and names its own line and column.
+    """
+    ends = [*_ends(text)]
+    if not ends or is_complete(text):
+        ends[-1:] = [len(text)]
+    else:
+        ends.append(len(text))
+    starts = [0, *ends[:-1]]
+    return [re.sub(r"[^\n]", " ", text[:a]) + text[a:b] for a, b in zip(starts, ends, strict=True)]
+
+
 def is_complete(text: str) -> bool:
     """Whether the shell may run `text`: blank, or its last statement ends with `;`."""
     ends = [*_ends(text)]

@@ -73,6 +73,14 @@ def test_an_unknown_setting_is_refused() -> None:
     assert (result.exit_code, result.stderr.splitlines()[0]) == (2, 'setting "nope" does not exist')
 
 
+def test_the_piped_shell_goes_on_behind_the_semicolon_of_a_syntax_error() -> None:
+    result = call("--output", "csv", stdin="SELCT 1; SELECT 2 AS n; SELECT nope; SELECT 3 AS n;\n")
+    assert result.exit_code == 2
+    assert result.stdout == "n\n2\nn\n3\n"
+    assert '<stdin>:1:1: expected a statement but found "SELCT"' in result.stderr
+    assert '<stdin>:1:32: ' in result.stderr
+
+
 def test_the_piped_shell_knows_its_statements() -> None:
     result = call("--output", "csv", "--log-level", "error",
                   stdin="CREATE VIEW v AS SELECT 1 AS n;\nSHOW VIEWS;\nSELECT n FROM v;\n")

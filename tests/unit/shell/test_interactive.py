@@ -190,4 +190,5 @@ def test_enter_runs_what_is_complete(text: str, complete: bool) -> None:
 
 def test_texts_of_a_pipe_keep_their_line_numbers() -> None:
     lines = lines_of([b"\xef\xbb\xbfA;\n", b"\n", b"B\n", b" C; D;\n", b"quit\n", b"E"])
-    assert list(texts_of(lines)) == ["A;\n", "\n\nB\n C; D;\n", "\n\n\n\nquit\n", "\n\n\n\n\nE"]
+    assert list(texts_of(lines)) == ["A;\n", "\n\nB\n C;", "\n\n \n    D;\n", "\n\n\n\nquit\n",
+                                     "\n\n\n\n\nE"]
