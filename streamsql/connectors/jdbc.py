@@ -152,10 +152,12 @@ class JdbcSink:
         self._waiting.append(rows)
 
     def flush(self) -> None:
-        for rows in self._waiting:
-            self._rows += rows.num_rows
-            for gone, part in _runs(rows):
+        waiting = [rows for rows in self._waiting if rows.num_rows]
+        if waiting:
+            rows = pa.concat_tables(waiting)
+            for gone, part in _runs(_last(rows, self._spec.primary_key)):
                 self._apply(gone, part)
+            self._rows += rows.num_rows
         self._waiting.clear()
 
     def _apply(self, gone: bool, rows: pa.Table) -> None:
@@ -186,6 +188,16 @@ class JdbcSink:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _last(rows: pa.Table, key: Sequence[str]) -> pa.Table:
+    """The last change of each key, what goes first: the others would not be seen. All rows where there is no key."""
+    if not key:
+        return rows
+    numbered = rows.append_column("$i", pa.array(np.arange(rows.num_rows)))
+    last = numbered.group_by(list(key)).aggregate([("$i", "max")]).column("$i_max")
+    kept = rows.take(last.combine_chunks().sort())
+    return kept.sort_by([(DIFF, "ascending")]) if DIFF in kept.column_names else kept
 
 
 def _runs(rows: pa.Table) -> list[tuple[bool, pa.Table]]:
