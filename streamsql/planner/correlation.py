@@ -88,7 +88,7 @@ def planned_inner(tree: exp.Expr, scope: SelectScope, *, whole: bool = False) ->
 
 def _refused(column: exp.Expr) -> PlanError:
     return PlanError(
-        f'column "{column.name}" is of the query around this subquery, which may use it between ANDs of its own WHERE only',
+        f'column "{column.name}" is of the query around this subquery, which may use it in its own WHERE only',
         span_of(column),
         hint="Join the two instead, or compare with IN.",
     )

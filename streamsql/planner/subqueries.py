@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from streamsql.core.schema import quote
 from streamsql.core.typed import Typed
-from streamsql.core.types import BOOLEAN
+from streamsql.core.types import BOOLEAN, DataType
 from streamsql.errors import PlanError, SQLError, SQLTypeError
 from streamsql.operators.join import Join
 from streamsql.operators.single_value import SingleValue
@@ -158,10 +158,15 @@ def _comparable(tree: exp.Expr, a: Typed, inner: Inner, scope: SelectScope) -> t
     if inner.width != 1:
         raise SQLTypeError(f"the subquery has {inner.width} columns, one is compared", span_of(tree))
     b = inner.relation.fields[0].typed()
+    kind = _common(tree, a, b)
+    return scope.binder.cast(a, kind, implicit=True), scope.binder.cast(b, kind, implicit=True)
+
+
+def _common(tree: exp.Expr, a: Typed, b: Typed) -> DataType:
     kind = common_type([a.type, b.type])
     if kind is None or a.type.is_character != b.type.is_character:
         raise SQLTypeError(f"{a.type} cannot be compared with {b.type}", span_of(tree), hint="CAST one side.")
-    return scope.binder.cast(a, kind, implicit=True), scope.binder.cast(b, kind, implicit=True)
+    return kind
 
 
 def test_of(tree: exp.Expr) -> Test | None:
@@ -228,14 +233,17 @@ def _matched(source: Relation, scope: SelectScope, test: Test) -> Relation | Non
     inner = planned_inner(test.query, scope)
     if inner.single or (constant(inner.relation.node) and not inner.lifted):
         return None
+    parts = _row_of(test, inner)
     a = None
-    if test.value is not None:
+    if test.value is not None and not parts:
         a = scope.binder.bind(test.value)
         source = attach(source, scope)  # what is compared may be a subquery itself
         _comparable(test.tree, a, inner, scope)
     right = renamed(source, inner.relation)
     around = around_scope(right, inner, scope)
     lifted = tuple(predicate(p, around.binder, source, right) for p in inner.lifted)
+    if parts:
+        return _rows(test, attach(source, scope), right, lifted, scope, parts)
     if a is None:
         return _semi("ANTI" if test.negated else "SEMI", test, source, right, lifted, scope)
     b = right.fields[0].typed()
@@ -250,6 +258,36 @@ def _matched(source: Relation, scope: SelectScope, test: Test) -> Relation | Non
     text = replace(text, sql=f"(({text.sql}) IS {holds[test.every, test.negated]})", type=BOOLEAN.not_null())
     own = Predicate(test.tree, text, reads(text, source, right))
     return _semi(kind, test, source, right, (own, *lifted), scope)
+
+
+def _row_of(test: Test, inner: Inner) -> list[exp.Expr]:
+    """What `(a, b) IN (SELECT x, y …)` compares; [] where one column is compared."""
+    value = unwrapped(test.value) if test.value is not None else None
+    if inner.width == 1 or not isinstance(value, exp.Anonymous) or value.name.upper() != "ROW":
+        return []
+    if len(value.expressions) != inner.width:
+        raise SQLTypeError(f"the subquery has {inner.width} columns, {len(value.expressions)} are compared",
+                           span_of(test.tree))
+    if (test.sign, test.every) not in (("=", False), ("<>", True)):
+        raise PlanError(f"rows are not compared by {test.sign} with those of a subquery", span_of(test.tree),
+                        hint="Compare them by IN or NOT IN, or column by column.")
+    return list(value.expressions)
+
+
+def _rows(test: Test, source: Relation, right: Relation, lifted: tuple[Predicate, ...], scope: SelectScope,
+          parts: Sequence[exp.Expr]) -> Relation:
+    """`(a, b) [NOT] IN (SELECT x, y …)`: NOT IN holds if of each row some column is known to differ."""
+    none = test.negated != test.every
+    predicates = []
+    for part, field in zip(parts, right.fields, strict=False):
+        a, b = scope.binder.bind(part), field.typed()
+        _common(test.tree, a, b)
+        one = compared(a, b, test.tree, source, right, scope.binder)
+        if none and one.value.type.nullable:
+            maybe = replace(one.value, sql=f"({one.value.sql} IS NOT FALSE)", type=BOOLEAN.not_null())
+            one = replace(one, value=maybe, equal=None)
+        predicates.append(one)
+    return _semi("ANTI" if none else "SEMI", test, source, right, (*predicates, *lifted), scope)
 
 
 def _semi(kind: SemiKind, test: Test, source: Relation, right: Relation, predicates: Sequence[Predicate],
