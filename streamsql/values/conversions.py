@@ -136,7 +136,8 @@ def _macro(name: str) -> Rule:
 
 
 def _text_to_integer(sql: str, source: DataType, target: DataType, context: Context) -> str:
-    return macros.call(f"f_to_{target.root.lower()}", sql)
+    """With the error of CAST inside: one CASE less is a tenth of the cost."""
+    return macros.call(f"f_{'to' if context.safe else 'cast'}_{target.root.lower()}", sql)
 
 
 def _text_to_float(sql: str, source: DataType, target: DataType, context: Context) -> str:
@@ -433,7 +434,7 @@ def _table() -> dict[tuple[str, str], Conversion]:
     for source in ("integer", "decimal", "date"):
         found[source, "string"] = Conversion(_to_text)
     for target, rule in _FROM_TEXT.items():
-        found["string", target] = Conversion(rule, checked=True)
+        found["string", target] = Conversion(rule, checked=target != "integer")
     return found | {pair: Conversion(rule) for pair, rule in _PAIRS.items()}
 
 

@@ -33,16 +33,16 @@ def _wrap(root: str) -> str:
     return f"CAST(((v + {half}) & {mask}) - {half} AS {name})"
 
 
-def _text_to_integer(root: str) -> str:
-    """Text `t` to an integer, NULL if it is none: trimmed, a fraction cut off, digits only.
+def _text_to_integer(root: str, refused: str = "NULL") -> str:
+    """Text `t` to an integer, `refused` if it is none: trimmed, a fraction cut off, digits only.
 
     What DuckDB reads and writes back alike needs no further look; it also reads `1_000`, `1e2`, `0x1F`.
     """
     name = "INTEGER" if root == "INT" else root
+    slow = ("TRY_CAST(CASE WHEN regexp_full_match(t, '\\s*[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)\\s*') "
+            f"THEN regexp_replace(regexp_replace(t, '\\..*', ''), '^\\s*([+-]?)$', '\\10') END AS {name})")
     return (f"CASE WHEN CAST(TRY_CAST(t AS {name}) AS VARCHAR) = t THEN TRY_CAST(t AS {name}) "
-            "ELSE TRY_CAST(CASE WHEN "
-            "regexp_full_match(t, '\\s*[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)\\s*') "
-            f"THEN regexp_replace(regexp_replace(t, '\\..*', ''), '^\\s*([+-]?)$', '\\10') END AS {name}) END")
+            f"WHEN t IS NOT NULL THEN COALESCE({slow}, {refused}) END")
 
 
 def _text_to_float(name: str) -> str:
@@ -85,6 +85,7 @@ _RATIO = (
 _MACROS: dict[str, tuple[str, str]] = {
     **{f"f_wrap_{root.lower()}": ("v", _wrap(root)) for root in INTEGERS},
     **{f"f_to_{root.lower()}": ("t", _text_to_integer(root)) for root in INTEGERS},
+    **{f"f_cast_{root.lower()}": ("t", _text_to_integer(root, f"f_refuse(t, '{root}')")) for root in INTEGERS},
     "f_to_double": ("t", _text_to_float("DOUBLE")),
     "f_to_float": ("t", _text_to_float("FLOAT")),
     "f_pointed": ("d", _POINTED),
