@@ -15,26 +15,38 @@ from random import Random
 NUMBERS = ("INT", "BIGINT", "DECIMAL(6, 2)")
 TYPES = (*NUMBERS, "STRING", "STRING", "BOOLEAN", "DATE")
 
-Value = int | str | bool | Decimal | dt.date | None
+Value = int | str | bool | Decimal | dt.date | dt.datetime | None
 Row = tuple[Value, ...]
 Change = tuple[int, Row]
 """+1 or -1, and a row."""
 
 
+DELAY_S = 3
+"""By how much the rows of a timed table may come out of order."""
+START = dt.datetime(2024, 1, 1)
+
+
 @dataclass(frozen=True)
 class Table:
-    """append_only: rows only come."""
+    """append_only: rows only come. timed: they have a rowtime, `ts`, after the columns c0, c1, …"""
 
     name: str
     types: tuple[str, ...]
     append_only: bool
+    timed: bool = False
 
     @property
     def columns(self) -> list[str]:
         return [f"c{i}" for i in range(len(self.types))]
 
+    @property
+    def all_columns(self) -> list[str]:
+        return [*self.columns, *(["ts"] if self.timed else [])]
+
     def ddl(self) -> str:
         columns = ", ".join(f"{c} {t}" for c, t in zip(self.columns, self.types, strict=True))
+        if self.timed:
+            columns += f", ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '{DELAY_S}' SECOND"
         mode = "append" if self.append_only else "all"
         return f"CREATE TABLE {self.name} ({columns}) WITH ('connector' = 'memory', 'changelog-mode' = '{mode}')"
 
@@ -58,6 +70,11 @@ def family(kind: str) -> str:
 def table(random: Random, name: str) -> Table:
     types = tuple(random.choice(TYPES) for _ in range(random.randint(1, 3)))
     return Table(name, ("INT", *types), random.random() < 0.3)
+
+
+def timed_table(random: Random, name: str) -> Table:
+    types = tuple(random.choice(TYPES) for _ in range(random.randint(1, 2)))
+    return Table(name, ("INT", *types), append_only=True, timed=True)
 
 
 def value(random: Random, kind: str) -> Value:
@@ -88,6 +105,15 @@ def changing(random: Random, made: Table) -> Iterator[Change]:
         yield 1, row
 
 
+def coming(random: Random, made: Table) -> Iterator[Change]:
+    """Rows of a timed table, out of order and never late."""
+    latest = 0
+    while True:
+        moment = max(0, latest + random.randint(1 - DELAY_S, 3))
+        latest = max(latest, moment)
+        yield 1, (*(value(random, t) for t in made.types), START + dt.timedelta(seconds=moment))
+
+
 class Queries:
     """Draws queries over some tables."""
 
@@ -97,6 +123,13 @@ class Queries:
 
     def query(self, steps: int) -> Part:
         part = self._base()
+        for _ in range(steps):
+            part = self.random.choice(_STEPS)(self, part)
+        return part
+
+    def timed_query(self, steps: int) -> Part:
+        """What goes by the rowtime of a table, and steps around it."""
+        part = self.random.choice(_TIMED)(self, self.random.choice(self.tables))
         for _ in range(steps):
             part = self.random.choice(_STEPS)(self, part)
         return part
@@ -161,26 +194,49 @@ class Queries:
         return Part(f"SELECT DISTINCT * FROM ({part.sql}) AS x", part.types)
 
     def grouped(self, part: Part) -> Part:
-        keys = [i for i in range(len(part.types)) if self.random.random() < 0.4]
+        return self._aggregated(part, [i for i in range(len(part.types)) if self.random.random() < 0.4], "")
+
+    def in_sets(self, part: Part) -> Part:
+        """GROUPING SETS, ROLLUP, CUBE."""
+        keys = self.random.sample(range(len(part.types)), min(len(part.types), self.random.randint(1, 2)))
+        word = self.random.choice(("ROLLUP", "CUBE", "GROUPING SETS"))
+        listed = ", ".join(f"c{k}" for k in keys)
+        if word == "GROUPING SETS":
+            singly = ", ".join(f"(c{k})" for k in keys)
+            listed = self.random.choice((f"({listed}), ()", singly, f"({listed}), (c{keys[0]})"))
+        return self._aggregated(part, keys, f"{word} ({listed})")
+
+    def _aggregated(self, part: Part, keys: Sequence[int], sets: str) -> Part:
         calls = [self._call(part) for _ in range(self.random.randint(1, 3))]
+        if sets and self.random.random() < 0.5:
+            calls.append((f"GROUPING(c{keys[0]})", "BIGINT"))
         items = [f"c{k}" for k in keys] + [sql for sql, _ in calls]
         columns = ", ".join(f"{sql} AS c{i}" for i, sql in enumerate(items))
-        by = f" GROUP BY {', '.join(f'c{k}' for k in keys)}" if keys else ""
+        by = sets or ", ".join(f"c{k}" for k in keys)
+        by = f" GROUP BY {by}" if by else ""
         having = f" HAVING COUNT(*) {self.random.choice(('>', '<', '='))} {self.random.randint(1, 3)}" \
             if self.random.random() < 0.3 else ""
         types = (*(part.types[k] for k in keys), *(kind for _, kind in calls))
         return Part(f"SELECT {columns} FROM ({part.sql}) AS x{by}{having}", types)
 
     def _call(self, part: Part) -> tuple[str, str]:
+        sql, kind = self._plain_call(part)
+        index = self.random.randrange(len(part.types))
+        if self.random.random() < 0.3:
+            word, column = self.random.choice(("COUNT", "SUM")), f"c{index}"
+            word = word if family(part.types[index]) == "NUMBER" else "COUNT"
+            sql, kind = f"{word}(DISTINCT {column})", "BIGINT" if word == "COUNT" else part.types[index]
+        where = f" FILTER (WHERE {self.condition(part)})" if self.random.random() < 0.25 else ""
+        return sql + where, kind
+
+    def _plain_call(self, part: Part) -> tuple[str, str]:
         index = self.random.randrange(len(part.types))
         column, kind = f"c{index}", part.types[index]
-        where = f" FILTER (WHERE {self.condition(part)})" if self.random.random() < 0.2 else ""
-        choices = [("COUNT(*)", "BIGINT"), (f"COUNT({column})", "BIGINT"), (f"COUNT(DISTINCT {column})", "BIGINT"),
-                   (f"MIN({column})", kind), (f"MAX({column})", kind)]
+        choices = [("COUNT(*)", "BIGINT"), (f"COUNT({column})", "BIGINT"), (f"MIN({column})", kind),
+                   (f"MAX({column})", kind)]
         if family(kind) == "NUMBER":
-            choices += [(f"SUM({column})", kind), (f"AVG({column})", kind), (f"SUM(DISTINCT {column})", kind)]
-        sql, result = self.random.choice(choices)
-        return sql + where, result
+            choices += [(f"SUM({column})", kind), (f"AVG({column})", kind)]
+        return self.random.choice(choices)
 
     def joined(self, part: Part) -> Part:
         other = self._other()
@@ -214,6 +270,50 @@ class Queries:
             more = f" AND {self.condition(other, 'y.')}" if self.random.random() < 0.4 else ""
             test = f"{word}EXISTS (SELECT 1 FROM ({other.sql}) AS y WHERE y.c{j} = x.c{i}{more})"
         return Part(f"SELECT * FROM ({part.sql}) AS x WHERE {test}", part.types)
+
+    def scalar(self, part: Part) -> Part:
+        """A subquery as a value, in SELECT or WHERE; now and then it speaks of the rows around it."""
+        other = self._other()
+        pairs = [(i, j) for i, a in enumerate(part.types) for j, b in enumerate(other.types) if family(a) == family(b)]
+        where = ""
+        if pairs and self.random.random() < 0.5:
+            i, j = self.random.choice(pairs)
+            where = f" WHERE y.c{j} = x.c{i}"
+        j = self.random.randrange(len(other.types))
+        call, kind = self.random.choice(((f"MAX(y.c{j})", other.types[j]), (f"MIN(y.c{j})", other.types[j]),
+                                         ("COUNT(*)", "BIGINT")))
+        value = f"(SELECT {call} FROM ({other.sql}) AS y{where})"
+        same = [i for i, t in enumerate(part.types) if family(t) == family(kind)]
+        if same and self.random.random() < 0.5:
+            sign = self.random.choice(("=", "<>") if kind == "BOOLEAN" else ("=", "<", ">="))
+            test = f"x.c{self.random.choice(same)} {sign} {value}"
+            return Part(f"SELECT * FROM ({part.sql}) AS x WHERE {test}", part.types)
+        return Part(f"SELECT x.*, {value} AS c{len(part.types)} FROM ({part.sql}) AS x", (*part.types, kind))
+
+    def over(self, part: Part) -> Part:
+        """An aggregate up to each row and its peers."""
+        call, kind = self._plain_call(part)
+        order = f"ORDER BY c{self.random.randrange(len(part.types))}"
+        by = f"PARTITION BY c{self.random.randrange(len(part.types))} " if self.random.random() < 0.7 else ""
+        return Part(f"SELECT *, {call} OVER ({by}{order}) AS c{len(part.types)} FROM ({part.sql}) AS x",
+                    (*part.types, kind))
+
+    def qualified(self, part: Part) -> Part:
+        order = ", ".join(f"c{i}{self.random.choice(('', ' DESC'))}" for i in range(len(part.types)))
+        by = f"PARTITION BY c{self.random.randrange(len(part.types))} " if self.random.random() < 0.7 else ""
+        return Part(f"SELECT * FROM ({part.sql}) AS x QUALIFY ROW_NUMBER() OVER ({by}ORDER BY {order}) "
+                    f"<= {self.random.randint(1, 3)}", part.types)
+
+    def tied(self, part: Part) -> Part:
+        """RANK and DENSE_RANK, where rows that tie are all first."""
+        columns = ", ".join(f"c{i}" for i in range(len(part.types)))
+        order = f"c{self.random.randrange(len(part.types))}{self.random.choice(('', ' DESC'))}"
+        by = f"PARTITION BY c{self.random.randrange(len(part.types))} " if self.random.random() < 0.7 else ""
+        word = self.random.choice(("RANK", "DENSE_RANK"))
+        inner = f"SELECT *, {word}() OVER ({by}ORDER BY {order}) AS n FROM ({part.sql}) AS x"
+        shown = self.random.random() < 0.4
+        return Part(f"SELECT {columns}{f', n AS c{len(part.types)}' if shown else ''} FROM ({inner}) AS y "
+                    f"WHERE n <= {self.random.randint(1, 3)}", (*part.types, "BIGINT") if shown else part.types)
 
     def combined(self, part: Part) -> Part:
         """UNION, INTERSECT, EXCEPT with what is of the same families, cast to the same types."""
@@ -249,7 +349,48 @@ class Queries:
                     f"LIMIT {self.random.randint(1, 3)}) AS y", part.types)
 
 
+    # Queries of timed tables
+
+    def windowed(self, made: Table) -> Part:
+        part = Part("", made.types)
+        key = self.random.randrange(len(made.types))
+        calls = [(f"c{key}", made.types[key]), *(self._call(part) for _ in range(self.random.randint(1, 3)))]
+        calls.append(("EXTRACT(SECOND FROM window_start)", "BIGINT"))
+        columns = ", ".join(f"{sql} AS c{i}" for i, (sql, _) in enumerate(calls))
+        size, step = self.random.randint(2, 4), "INTERVAL '2' SECOND"
+        window = self.random.choice((
+            f"TUMBLE(TABLE {made.name}, DESCRIPTOR(ts), INTERVAL '{size}' SECOND)",
+            f"HOP(TABLE {made.name}, DESCRIPTOR(ts), {step}, INTERVAL '4' SECOND)",
+            f"CUMULATE(TABLE {made.name}, DESCRIPTOR(ts), {step}, INTERVAL '6' SECOND)",
+            f"SESSION(TABLE {made.name} PARTITION BY c{key}, DESCRIPTOR(ts), {step})"))
+        return Part(f"SELECT {columns} FROM TABLE({window}) GROUP BY window_start, window_end, c{key}",
+                    tuple(kind for _, kind in calls))
+
+    def within(self, made: Table) -> Part:
+        """A join by an interval of time."""
+        other = self.random.choice(self.tables)
+        kind = self.random.choice(("INNER", "LEFT", "RIGHT", "FULL"))
+        on = f"x.c0 = y.c0 AND x.ts BETWEEN y.ts - INTERVAL '{self.random.randint(0, 2)}' SECOND " \
+             f"AND y.ts + INTERVAL '{self.random.randint(0, 2)}' SECOND"
+        if self.random.random() < 0.4:
+            on += f" AND {self.condition(Part('', other.types), 'y.')}"
+        sides = [(f"x.{c}", t) for c, t in zip(made.columns, made.types, strict=True)]
+        sides += [(f"y.{c}", t) for c, t in zip(other.columns, other.types, strict=True)]
+        columns = ", ".join(f"{sql} AS c{i}" for i, (sql, _) in enumerate(sides))
+        return Part(f"SELECT {columns} FROM {made.name} AS x {kind} JOIN {other.name} AS y ON {on}",
+                    tuple(t for _, t in sides))
+
+    def over_time(self, made: Table) -> Part:
+        call, kind = self._plain_call(Part("", made.types))
+        by = f"PARTITION BY c{self.random.randrange(len(made.types))} " if self.random.random() < 0.7 else ""
+        frame = self.random.choice(("", " RANGE BETWEEN INTERVAL '2' SECOND PRECEDING AND CURRENT ROW"))
+        return Part(f"SELECT {', '.join(made.columns)}, {call} OVER ({by}ORDER BY ts{frame}) AS c{len(made.types)} "
+                    f"FROM {made.name}", (*made.types, kind))
+
+
 Step = Callable[[Queries, Part], Part]
 _SIMPLE: tuple[Step, ...] = (Queries.project, Queries.where, Queries.distinct, Queries.grouped)
 _STEPS: tuple[Step, ...] = (*_SIMPLE, Queries.grouped, Queries.joined, Queries.joined, Queries.semi, Queries.combined,
-                            Queries.ranked, Queries.limited)
+                            Queries.combined, Queries.ranked, Queries.limited, Queries.in_sets, Queries.scalar,
+                            Queries.over, Queries.qualified, Queries.tied)
+_TIMED: tuple[Callable[[Queries, Table], Part], ...] = (Queries.windowed, Queries.within, Queries.over_time)
