@@ -32,7 +32,7 @@ nearest type of Flink's; a TIMESTAMP_LTZ is in UTC to it. Flink lacks them, and 
 TITLES = {
     "bitmap": "Bitmaps", "collection": "Arrays and maps", "conditional": "Conditions", "hash": "Hashes", "json": "JSON",
     "math": "Numbers", "regexp": "Regular expressions", "string": "Strings", "temporal": "Dates and times",
-    "aggregate": "Aggregates",
+    "aggregate": "Aggregates", "form": "Ranks, groupings and windows",
 }
 PYTHON = """## What runs in Python
 
