@@ -21,6 +21,7 @@ from streamsql.planner.ranks import stream_overs
 from streamsql.planner.relational import Whole, constant
 from streamsql.planner.scope import Relation
 from streamsql.sql import exp, interval_value, span_of
+from streamsql.values.binder import refuse_nulls
 
 if TYPE_CHECKING:
     from streamsql.planner.selects import SelectScope
@@ -78,6 +79,8 @@ def needs_window(name: str) -> bool:
 def bound(tree: exp.Window, scope: SelectScope) -> Over:
     """The value of a call. Raises BindError and SQLTypeError as Flink does."""
     call = tree.this
+    if isinstance(call, (exp.IgnoreNulls, exp.RespectNulls)):
+        refuse_nulls(call)
     if not isinstance(call, exp.Anonymous):
         raise BindError("OVER stands behind an aggregate or ranking function alone", span_of(tree),
                         hint="Put the condition of FILTER in a CASE: SUM(CASE WHEN … THEN x END) OVER (…).")

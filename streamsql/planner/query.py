@@ -93,6 +93,9 @@ class QueryPlanner:
         if having is not None:
             source = restricted(source, above, having.this, "HAVING", list(conjuncts(having.this)))
         source, items, window = attached(source, above, items, window)
+        for unused in tree.meta.get("unused_windows", ()):  # of a WINDOW clause: their columns must be there
+            for column in unused.find_all(exp.Column):
+                above.binder.bind(column)
         if above.overs:
             source = with_overs(source, above.overs, self.settings)
         result = projected(source, items, window)

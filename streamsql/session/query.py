@@ -19,6 +19,7 @@ from streamsql.engine.job import Job
 from streamsql.errors import SQLError, UsageError
 from streamsql.planner.planner import Plan
 from streamsql.sql.statements import Statement
+from streamsql.sql.types import cast_span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,9 +217,10 @@ class Query:
             raise error
 
     def _place(self, error: BaseException) -> None:
-        """An error of the SQL that only running it showed (a constant that fails) points at the statement."""
+        """An error of the SQL that only running it showed (a constant that fails) points at the cast at
+        fault, if the statement has it as it is, or else at the statement."""
         if isinstance(error, SQLError) and error.span is None and self._statement is not None:
-            error.span = self._statement.span
+            error.span = cast_span(getattr(self._statement, "query", None), error.message) or self._statement.span
             error.located(self._statement.source)
 
     def batches(self) -> Iterator[pa.Table]:

@@ -316,6 +316,8 @@ class QueryRules(RelationRules):
             self.expect(")")
             self._inlined(window, known)
             known[name] = window
+        used = {w.args["alias"].name for w in _own_windows(select) if w.args.get("alias") is not None}
+        select.meta["unused_windows"] = [window for name, window in known.items() if name not in used]
         for window in _own_windows(select):
             self._inlined(window, known)
 

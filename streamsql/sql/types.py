@@ -283,3 +283,13 @@ def parse_type(text: str) -> DataType:
     if rules.kind:
         rules.unexpected("the end of the type")
     return found
+
+
+def cast_span(tree: exp.Expr | None, message: str) -> Span | None:
+    """The range of the cast of a constant in `tree` that failed with `message`; None if it has none such."""
+    for cast in tree.find_all(exp.Cast) if tree is not None else ():
+        if isinstance(cast, exp.TryCast) or not isinstance(cast.this, exp.Literal):
+            continue
+        if message == f'cannot cast "{cast.this.name}" to {data_type(cast.args["to"]).as_nullable()}':
+            return span_of(cast)
+    return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from streamsql.core.schema import text_literal
 from streamsql.core.types import BOOLEAN, MAX_LENGTH, STRING, DataType
@@ -24,7 +24,8 @@ from streamsql.values.promotion import common_type
 from streamsql.values.signature import apply
 from streamsql.values.typed import Typed
 
-__all__ = ["Binder", "Scope", "cast", "castable", "common_type", "implicitly_castable", "session_zone"]
+__all__ = ["Binder", "Scope", "cast", "castable", "common_type", "implicitly_castable", "refuse_nulls",
+           "session_zone"]
 
 
 class Scope(Protocol):
@@ -397,6 +398,15 @@ def _clause(binder: Binder, tree: exp.Kwarg) -> Typed:
                  aggregate=bound.aggregate, keyword=name)
 
 
+def refuse_nulls(tree: exp.Expr) -> NoReturn:
+    """`f(x) IGNORE NULLS` and `f(x) RESPECT NULLS`, which are read only to say this."""
+    ignore = isinstance(tree, exp.IgnoreNulls)
+    raise PlanError(
+        f"{'IGNORE' if ignore else 'RESPECT'} NULLS is not supported", span_of(tree),
+        hint="Leave the rows out first, with WHERE … IS NOT NULL; aggregates take no NULLs anyway." if ignore
+        else "Leave it out: LAG and LEAD see NULLs anyway.")
+
+
 def _row(binder: Binder, tree: exp.Expr) -> Typed:
     return constructors.row([binder.bind(t) for t in tree.expressions], span_of(tree))
 
@@ -430,6 +440,7 @@ _RULES: dict[type[exp.Expr], Rule] = {
     exp.And: _logic("AND"), exp.Or: _logic("OR"), exp.Not: _not, exp.Is: _is,
     exp.Like: _pattern(patterns.like), exp.SimilarTo: _pattern(patterns.similar), exp.Escape: _escape,
     exp.Case: _case, exp.Cast: _cast(safe=False), exp.TryCast: _cast(safe=True),
+    exp.IgnoreNulls: lambda _, tree: refuse_nulls(tree), exp.RespectNulls: lambda _, tree: refuse_nulls(tree),
     exp.Bracket: _bracket, exp.Dot: _dot, exp.Anonymous: _call,
 }
 _LEAVES = frozenset({exp.Literal, exp.HexString, exp.Boolean, exp.Null, exp.Introducer, exp.Column})
