@@ -264,8 +264,8 @@ class RelationRules(MatchRules):
         keys = {"DATA", "TIMECOL", *(k.upper() for k in WINDOW_FUNCTIONS[name][-1])}
         seen: set[str] = set()
         while not seen or self.take(","):
-            key = self.kind
-            if key not in keys or key in seen:
+            key = self.token.text.upper()
+            if not (self.at(*keys) or self.at("`")) or key not in keys or key in seen:
                 self.unexpected(f"an argument of {name}", hint=f"its arguments are {', '.join(sorted(keys))}")
             seen.add(key)
             self.index += 1
