@@ -150,3 +150,28 @@ def test_a_second_value_is_refused_and_leaves_no_trace() -> None:
         assert [r[DIFF] for r in out.table.to_pylist()] == [-1, 1]
     finally:
         database.close()
+
+
+@pytest.mark.parametrize(("kind", "how"), [
+    ("INNER", "equal"), ("LEFT", "equal"), ("SEMI", "equal"), ("SEMI", "beyond")])
+def test_what_is_older_than_the_ttl_matches_no_more(kind: str, how: str) -> None:
+    node = joined(kind, how, changing=True, where=None, kept=("k", "v", "r", "w"))
+    database, clock = Database(), ManualClock()
+    try:
+        operator = node.operator(Context("op", database, clock, Side(), {"table.exec.state.ttl": "1 min"}))
+
+        def step(port: int, key: str, value: int) -> list[dict[str, Any]]:
+            out = operator.step(port, changes(node.inputs[port], [(port, 1, key, value)]))
+            return [] if out is None else [r for r in out.table.to_pylist() if r.get("w", value) is not None]
+
+        step(0, "a", 1)
+        clock.advance_us(50_000_000)
+        operator.tick(clock.now_us())
+        assert len(step(1, "a", 2)) == 1, "it is not older yet"
+        step(0, "b", 1)
+        clock.advance_us(200_000_000)
+        operator.tick(clock.now_us())
+        assert operator.statistics()["state_rows"] == 0
+        assert step(1, "b", 2) == [], "it is forgotten"
+    finally:
+        database.close()
