@@ -11,7 +11,8 @@ from pygments.token import Keyword, Name, _TokenType
 from streamsql.shell.words import WINDOW_FUNCTIONS
 from streamsql.sql.keywords import RESERVED
 
-_WORDS = RESERVED | {*WINDOW_FUNCTIONS, "DESCRIPTOR", "EMIT", "ENFORCED", "METADATA", "VIRTUAL", "JOBS"}
+_WORDS = RESERVED | {*WINDOW_FUNCTIONS, "DESCRIPTOR", "CHANGES", "EMIT", "ENFORCED", "FINAL", "METADATA", "VIRTUAL",
+                     "JOBS"}
 
 
 class Highlighter(SqlLexer):  # type: ignore[misc]  # pygments has no types
