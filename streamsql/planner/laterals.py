@@ -29,7 +29,7 @@ def lateral_join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope 
     from streamsql.planner.query import filtered
 
     method, side = (str(tree.args.get(k) or "").upper() for k in ("method", "side"))
-    if method or side in ("RIGHT", "FULL") or tree.args.get("using"):
+    if method or side in ("RIGHT", "FULL") or tree.args.get("using") or tree.args.get("within"):
         raise PlanError("a table function is joined by CROSS JOIN, or by LEFT JOIN … ON TRUE", span_of(tree),
                         hint="FROM t, LATERAL TABLE(f(x)) AS a(b)")
     on = tree.args.get("on")

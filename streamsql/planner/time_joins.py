@@ -19,7 +19,7 @@ from streamsql.planner.intervals import Bound, bounds
 from streamsql.planner.predicates import Predicate
 from streamsql.planner.scope import Field, Relation, Window
 from streamsql.planner.selects import SelectScope
-from streamsql.sql import span_of
+from streamsql.sql import span_of, within_us
 
 if TYPE_CHECKING:
     from streamsql.planner.joins import JoinClause
@@ -29,6 +29,9 @@ _ZONE = "table.local-time-zone"
 
 def recognised(clause: JoinClause) -> Relation | None:
     """The join by time that `clause` is; None for a regular join."""
+    within = within_us(clause.tree)
+    if within is not None:
+        return _interval_join(clause, _within(clause, *within))
     if clause.version is not None:
         return versions.versioned(clause)
     return _window_join(clause) or _interval_join(clause)
@@ -96,8 +99,29 @@ class _Interval:
     rest: tuple[Predicate, ...]
 
 
-def _interval_join(clause: JoinClause) -> Relation | None:
-    found = _interval(clause) if clause.kind not in ("SEMI", "ANTI") else None
+def _within(clause: JoinClause, before_us: int, after_us: int) -> _Interval:
+    """`WITHIN (before, after)`, as ksqlDB says of the rowtimes of both sides: the right's less the left's."""
+    if clause.version is not None:
+        raise PlanError("a join FOR SYSTEM_TIME AS OF has no WITHIN", span_of(clause.tree),
+                        hint="It meets one version; say in ON how old it may be.")
+    times = []
+    for relation in (clause.left, clause.right):
+        found = [f for f in relation.fields if f.time == "rowtime"]
+        if len(found) != 1:
+            raise PlanError(f"WITHIN takes one rowtime of each side, {versions.named(relation)} has {len(found)}",
+                            span_of(clause.tree),
+                            hint="Say it in ON: b.ts BETWEEN a.ts - INTERVAL '5' MINUTE "
+                            "AND a.ts + INTERVAL '5' MINUTE.")
+        times.append(found[0])
+    if times[0].type.root != times[1].type.root:
+        raise PlanError(f'WITHIN compares "{times[0].name}", {times[0].type}, with "{times[1].name}", '
+                        f"{times[1].type}", span_of(clause.tree), hint="Both need one type of timestamp.")
+    return _Interval((times[0].column, times[1].column), -before_us, after_us, clause.predicates)
+
+
+def _interval_join(clause: JoinClause, found: _Interval | None = None) -> Relation | None:
+    if found is None and clause.kind not in ("SEMI", "ANTI"):
+        found = _interval(clause)
     if found is None:
         return None
     from streamsql.planner.joins import matching

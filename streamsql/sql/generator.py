@@ -13,6 +13,7 @@ from sqlglot import exp, generator
 from streamsql.sql.functions import NILADIC
 from streamsql.sql.keywords import RESERVED
 from streamsql.sql.tree import MatchTable, Pattern, Quantified, StatementTree, WindowTable
+from streamsql.sql.within import within_text
 
 _GROUPINGS: dict[type[exp.Expr], str] = {
     exp.GroupingSets: "GROUPING SETS",
@@ -145,7 +146,7 @@ class FlinkGenerator(generator.Generator):
         condition = (
             f" ON {on}" if on else f" USING ({', '.join(self.sql(c) for c in using)})" if using else ""
         )
-        return f" {' '.join([*words, 'JOIN'])} {self.sql(expression, 'this')}{condition}"
+        return f" {' '.join([*words, 'JOIN'])} {self.sql(expression, 'this')}{within_text(expression)}{condition}"
 
     def unnest_sql(self, expression: exp.Unnest) -> str:
         ordinality = " WITH ORDINALITY" if expression.args.get("offset") else ""

@@ -7,6 +7,7 @@ from sqlglot import exp
 from streamsql.sql.expressions import AFTER_QUERY, QUERY_WORDS
 from streamsql.sql.match import MatchRules
 from streamsql.sql.tree import WindowTable
+from streamsql.sql.within import join_within
 
 WINDOW_FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "TUMBLE": (("size",), ("size", "offset")),
@@ -85,12 +86,9 @@ class RelationRules(MatchRules):
             kind=kind or None,
             method="NATURAL" if natural else None,
         )
-        if self.at("WITHIN"):
-            self.fail(
-                "a join has no WITHIN",
-                self.here(),
-                hint="bound the times in ON: a.ts BETWEEN b.ts - INTERVAL '5' MINUTE AND b.ts",
-            )
+        within = join_within(self)
+        if within:
+            join.set("within", within)
         self._condition(join, natural or kind == "CROSS")
         return self.put(join, start)
 

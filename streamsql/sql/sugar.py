@@ -18,6 +18,7 @@ from streamsql.sql.spans import place, place_all, span_of
 from streamsql.sql.tree import GROUP_WINDOW, WindowTable
 
 if TYPE_CHECKING:
+    from streamsql.sql.match import MatchRules
     from streamsql.sql.queries import QueryRules
 
 ROWTIME_USED = "rowtime_used"
@@ -198,13 +199,13 @@ def kafka_window(rules: QueryRules, select: exp.Select, start: int) -> None:
     rules.expect("(")
     sizes: dict[str, exp.Expression] = {}
     if kind == "SESSION":
-        sizes["gap"] = _duration(rules)
+        sizes["gap"] = duration(rules)
     else:
         rules.expect("SIZE")
-        sizes["size"] = _duration(rules)
+        sizes["size"] = duration(rules)
         if kind == "HOPPING":
             rules.expect(",", "ADVANCE", "BY")
-            sizes["slide"] = _duration(rules)
+            sizes["slide"] = duration(rules)
     while rules.take(","):
         word = rules.expect_any("GRACE", "RETENTION")
         rules.fail(
@@ -242,7 +243,7 @@ def kafka_group(rules: QueryRules, select: exp.Select) -> None:
     group.set("expressions", [*group.expressions, _column("window_start", span), _column("window_end", span)])
 
 
-def _duration(rules: QueryRules) -> exp.Expression:
+def duration(rules: MatchRules) -> exp.Expression:
     """`5 MINUTES` as an interval literal."""
     start = rules.index
     count = rules.integer()

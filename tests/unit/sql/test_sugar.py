@@ -65,7 +65,7 @@ def test_sugar(written: str, expected: str) -> None:
     (f"SELECT 1 FROM t GROUP BY HOP(ts, {M})", "HOP in GROUP BY takes a time and 2 intervals"),
     ("SELECT 1 FROM t WINDOW TUMBLING (SIZE 1 MINUTE, GRACE PERIOD 1 MINUTE) GROUP BY k",
      "a window has no GRACE PERIOD"),
-    ("SELECT * FROM a JOIN b WITHIN 5 MINUTES ON a.k = b.k", "a join has no WITHIN"),
+    ("SELECT * FROM a JOIN b WITHIN 5 MINUTES GRACE PERIOD 1 MINUTE ON a.k = b.k", "a join has no GRACE PERIOD"),
     ("SELECT * FROM a ASOF JOIN b ON a.k = b.k", "ASOF JOIN is not supported"),
     (f"SELECT * FROM TABLE(HOP(TABLE t, DESCRIPTOR(ts), {M}))", 'expected "," but found ")"'),
     (f"SELECT * FROM TABLE(TUMBLE(DATA => TABLE t, SIZE => {M}))", "TUMBLE lacks TIMECOL"),
