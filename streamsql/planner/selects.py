@@ -42,7 +42,7 @@ class SelectScope(Scope):
     def __init__(self, fields: Iterable[Field], planner: Subqueries, outer: Scope | None = None) -> None:
         super().__init__(fields, outer)
         self.planner = planner
-        self.binder = Binder(self, planner.settings)
+        self.binder = Binder(self, planner.settings, (*aggregates.FUNCTIONS, *planner.catalog.functions))
         self.overs: dict[str, overs.Over] = {}
         self.attached: list[Attached] = []
         self.attaches = False

@@ -65,7 +65,7 @@ class _ColumnScope(Scope):
     def __init__(self, columns: list[TableColumn], settings: Mapping[str, str], functions: Functions) -> None:
         super().__init__([Field(c.name, c.name, c.type) for c in columns])
         self.functions = functions
-        self.binder = Binder(self, settings)
+        self.binder = Binder(self, settings, functions)
 
     def call(self, tree: exp.Expr) -> Typed | None:
         return scalar(tree, self.functions, self.binder)

@@ -9,7 +9,7 @@ raises BindError (names) or SQLTypeError (types) at its place in the text.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn, Protocol
 
@@ -44,10 +44,14 @@ class Scope(Protocol):
 
 
 class Binder:
-    """Binds the expressions of one clause. Keeps nothing between them."""
+    """Binds the expressions of one clause. Keeps nothing between them.
 
-    def __init__(self, scope: Scope, settings: Mapping[str, str]) -> None:
+    `also` are the functions that the scope knows, for hints.
+    """
+
+    def __init__(self, scope: Scope, settings: Mapping[str, str], also: Iterable[str] = ()) -> None:
         self.scope = scope
+        self.also = also
         self.zone = session_zone(settings)
         self.strict = settings.get("streamsql.strict", "false").lower() == "true"
         self._guarded = 0
@@ -359,7 +363,7 @@ def _call(binder: Binder, tree: exp.Expr) -> Typed:
     function = lookup(name)
     if function is None:
         raise BindError(f'function "{name}" does not exist', span_of(tree),
-                        hint=did_you_mean(name, names(), "Functions"))
+                        hint=did_you_mean(name, [*names(), *binder.also], "Functions"))
     if function.local_only and binder.strict:
         raise PlanError(f'function "{name}" is not in Flink', span_of(tree),
                         hint="SET 'streamsql.strict' = 'false' allows what only runs here.")
