@@ -184,7 +184,8 @@ def test_unknown_names() -> None:
 
 
 ARGUMENTS = {"any": INT, "numeric": INT, "integer": INT, "numbers": DOUBLE, "character": STRING,
-             "boolean": BOOLEAN, "compared": INT}
+             "boolean": BOOLEAN, "compared": INT, "int": INT}
+BITMAP = Typed("CASE WHEN x IS NOT NULL THEN [CAST(x AS BIGINT)] END", DataType("BITMAP"))
 CONSTANTS = {"numbers": Typed("0.5", decimal(2, 1), 0.5, True), "literal": Typed("','", char(1), ",", True)}
 
 
@@ -193,7 +194,8 @@ CONSTANTS = {"numbers": Typed("0.5", decimal(2, 1), 0.5, True), "literal": Typed
 def test_every_function_runs_on_columns(database: Database, name: str, distinct: bool) -> None:
     """Each is SQL that DuckDB takes, of the type that it promises; NULLs and no rows included."""
     families = FUNCTIONS[name].arguments
-    args = [CONSTANTS.get(f) or Typed(f"CAST(x AS {ARGUMENTS[f].duck_type()})", ARGUMENTS[f]) for f in families]
+    known = CONSTANTS | {"bitmap": BITMAP}
+    args = [known.get(f) or Typed(f"CAST(x AS {ARGUMENTS[f].duck_type()})", ARGUMENTS[f]) for f in families]
     if name == "APPROX_TOP_K":
         args[1] = Typed("2", INT, 2, True)
     if (distinct and not FUNCTIONS[name].distinct) or name == "PERCENTILE":
