@@ -288,6 +288,7 @@ def test_namespaces_do_not_meet(tables: memory.Namespace) -> None:
 def test_unknown_options_are_refused() -> None:
     assert contract.option_error(memory, {"changelog_mode": "all"}) == (
         'connector "memory" has no option "changelog_mode"\n  hint: Did you mean "changelog-mode"? '
-        "Options: name, bounded, changelog-mode, partitions, retain, memory.namespace, lookup.full-cache.periodic-reload.interval")
+        "Options: name, bounded, changelog-mode, partitions, retain, memory.namespace, "
+        "lookup.full-cache.periodic-reload.interval")
     assert contract.option_error(memory, {"changelog-mode": "some"}) == (
         'option "changelog-mode" of connector "memory" is "some"\n  hint: Write one of append, all, upsert.')
