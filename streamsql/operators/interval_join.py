@@ -144,6 +144,8 @@ class IntervalJoinStep(Operator):
                             *(f'"{c}" AS "{c}2"' for c in (_UNTIL, AT, SEQ))])
         asked = (f'SELECT {own}, "{_LOW}" AS "$asked" FROM {rows} WHERE "{_KEYED}" UNION ALL '
                  f'SELECT {own}, "{_HIGH}" FROM {rows} WHERE "{_KEYED}" AND "{_HIGH}" <> "{_LOW}"')
+        guard = node.matching.guards[other]
+        able = f" WHERE ({guard}) IS TRUE" if guard else ""  # an outer side keeps its other rows too
         low, high = node.bounds(port)
         shift = node.kept_us(port) - node.kept_us(other)
         conditions = [f'"$asked" = "{KEY}" AND "{_UNTIL}2" - "{_UNTIL}" + {shift} BETWEEN {low} AND {high}']
@@ -158,7 +160,8 @@ class IntervalJoinStep(Operator):
         columns = [selected(node.columns)]
         columns += [f'{behind(at, self._delay_us)} AS "{WATERMARK}"', f'{derived_seq(seq)} AS "{SEQ}"']
         return (f'SELECT {", ".join(columns)}, "{NUMBER}", "{ROW}" FROM ({asked}) b '
-                f'JOIN (SELECT {theirs} FROM {found}) f ON {" AND ".join(conditions)} ORDER BY "{NUMBER}", "{ROW}"')
+                f'JOIN (SELECT {theirs} FROM {found}{able}) f ON {" AND ".join(conditions)} '
+                f'ORDER BY "{NUMBER}", "{ROW}"')
 
     def watermark(self, port: int, watermark_us: int) -> None:
         self._progress.reach(port, watermark_us)
