@@ -18,15 +18,23 @@ class Partial:
     step    the DuckDB aggregate over the rows
     merge   the DuckDB aggregate over partials, `{}` for the column; None if only all rows
             together give the value, so that the rows must be kept
+    plus    two partials as one, `{a}` the older and `{b}`, either of them NULL for none: the same as
+            `merge` of the two, as an expression; given where `merge` is
     """
 
     step: str
     merge: str | None
+    plus: str = ""
 
     @property
     def merged(self) -> str:
         assert self.merge is not None
         return self.merge
+
+    def added(self, older: str, newer: str) -> str:
+        """`plus` of two columns."""
+        assert self.plus
+        return self.plus.replace("{a}", older).replace("{b}", newer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +46,10 @@ class Rows:
     condition  the FILTER, or None
     distinct   equal values of the argument count once
     order      the ORDER BY inside the call, or None
-    weighted   each row has `$diff`, +1 or -1
+    weighted   each row has a weight, +1 or -1
     arrival    the hidden columns that order rows by arrival are there
     over       the inside of an OVER clause that every aggregate of the text gets, or None
+    weight     the column of the weight
     """
 
     args: tuple[str, ...]
@@ -51,6 +60,7 @@ class Rows:
     weighted: bool = False
     arrival: bool = False
     over: str | None = None
+    weight: str = quote(DIFF)
 
     def where(self, more: str = "") -> str:
         """What follows a call: the FILTER clause, with `more` as a further condition, and OVER."""
@@ -68,13 +78,13 @@ class Rows:
     def count(self, more: str = "") -> str:
         """How many rows there are, net of those taken back; a BIGINT."""
         if self.weighted:
-            return f"CAST(coalesce(sum({quote(DIFF)}){self.where(more)}, 0) AS BIGINT)"
+            return f"CAST(coalesce(sum({self.weight}){self.where(more)}, 0) AS BIGINT)"
         return f"count(*){self.where(more)}"
 
     def sum(self, value: str, kind: str) -> str:
         """The sum of a numeric expression as `kind`, net of rows taken back."""
         if self.weighted:
-            return f"CAST(sum(CAST({value} AS {kind}) * {quote(DIFF)}){self.where()} AS {kind})"
+            return f"CAST(sum(CAST({value} AS {kind}) * {self.weight}){self.where()} AS {kind})"
         return f"CAST({self.apply('sum', value)} AS {kind})"
 
     def by_arrival(self) -> str | None:
@@ -104,6 +114,9 @@ class Function:
     listed       the value depends on the order of arrival
     never_null   the value over no rows is not NULL
     distinct     it may be called with DISTINCT
+    idempotent   a value that comes again changes nothing, so that DISTINCT has no meaning
+    extreme      `min` or `max`: the value is that one of all
+    over_distinct  partials over distinct values, where DISTINCT is part of its own meaning
     local_only   a function of DuckDB that Flink lacks
     """
 
@@ -120,6 +133,9 @@ class Function:
     listed: bool = False
     never_null: bool = False
     distinct: bool = True
+    idempotent: bool = False
+    extreme: str = ""
+    over_distinct: Partials | None = None
     local_only: bool = False
 
 
@@ -171,6 +187,26 @@ class Aggregate:
             return None
         kept = self.function.partials(self.rows(weighted=weighted, arrival=arrival))
         return None if self.distinct or any(p.merge is None for p in kept) else kept
+
+    def simplified(self) -> Aggregate:
+        """The call without a DISTINCT that has no meaning."""
+        return replace(self, distinct=False) if self.function.idempotent else self
+
+    def of_values(self, value: str, weight: str, *, weighted: bool) -> tuple[Partial, ...] | None:
+        """What may be kept of distinct values as they come (weight 1) and go (-1) instead of all of them.
+
+        None if this is no call over distinct values of one argument, or if they must be kept. NULLs are
+        not among the values.
+        """
+        over = self.function.over_distinct
+        if len(self.arguments) != 1 or self.order or (over is None and not (self.distinct and self.function.distinct)):
+            return None
+        if self.function.listed or (weighted and over is None and not self.function.retracts):
+            return None
+        signed = over is not None or self.function.retracts
+        rows = Rows((value,), self.types, f"{weight} <> 0", weighted=signed, weight=weight)
+        kept = (over or self.function.partials)(rows)
+        return None if any(p.merge is None for p in kept) else kept
 
     def final(self, columns: Sequence[str]) -> str:
         """The value, from the partial columns (quoted names or aggregate expressions)."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from streamsql.aggregates.aggregate import Function, Partial, Partials, Result, Rows
+from streamsql.aggregates.arithmetic import COUNTS
 from streamsql.aggregates.flink import always, first_type, json_array, json_object, listing
 from streamsql.core.typed import Typed
 from streamsql.core.types import BIGINT, BOOLEAN, DOUBLE, STRING, DataType, array, map_of
@@ -27,15 +28,38 @@ def _ordered(function: str) -> Partials:
     return partials
 
 
-def _itself(function: str) -> Partials:
-    """One that merges with itself: bool_and of bool_ands."""
+def _itself(function: str, both: str) -> Partials:
+    """One that merges with itself: bit_and of bit_ands."""
     def partials(rows: Rows) -> tuple[Partial, ...]:
-        return (Partial(f"{function}({rows.args[0]}){rows.where()}", f"{function}({{}})"),)
+        return (Partial(f"{function}({rows.args[0]}){rows.where()}", f"{function}({{}})",
+                        f"coalesce({both}, {{a}}, {{b}})"),)
     return partials
 
 
+def _truths(function: str) -> Partials:
+    """How many values are FALSE, and how many TRUE: what can be taken back."""
+    def partials(rows: Rows) -> tuple[Partial, ...]:
+        value = rows.args[0]
+        if rows.over is not None or rows.distinct:
+            return (Partial(f"{function}({value}){rows.where()}", None),)
+        return tuple(Partial(rows.count(text), "CAST(sum({}) AS BIGINT)", COUNTS) for text in (f"NOT {value}", value))
+    return partials
+
+
+def _all_true(columns: Sequence[str], _types: Sequence[DataType], _kind: DataType) -> str:
+    if len(columns) == 1:
+        return columns[0]
+    return f"CASE WHEN {columns[0]} > 0 THEN FALSE WHEN {columns[1]} > 0 THEN TRUE END"
+
+
+def _any_true(columns: Sequence[str], _types: Sequence[DataType], _kind: DataType) -> str:
+    if len(columns) == 1:
+        return columns[0]
+    return f"CASE WHEN {columns[1]} > 0 THEN TRUE WHEN {columns[0]} > 0 THEN FALSE END"
+
+
 def _count_if(rows: Rows) -> tuple[Partial, ...]:
-    return (Partial(rows.count(rows.args[0]), "CAST(sum({}) AS BIGINT)"),)
+    return (Partial(rows.count(rows.args[0]), "CAST(sum({}) AS BIGINT)", COUNTS),)
 
 
 def _at(function: str) -> Partials:
@@ -120,12 +144,15 @@ DUCKDB = (
     _local("MODE", ("any",), first_type, _ordered("mode"), "The most frequent value.", listed=True),
     _local("MAD", ("numeric",), _REAL, _plain("mad"), "Median absolute deviation."),
     _local("ENTROPY", ("any",), _REAL, _plain("entropy"), "Entropy in bits of how often values came."),
-    _local("BOOL_AND", ("boolean",), always(BOOLEAN), _itself("bool_and"), "TRUE if all values are.",
-           aliases=("EVERY",)),
-    _local("BOOL_OR", ("boolean",), always(BOOLEAN), _itself("bool_or"), "TRUE if any value is."),
-    _local("BIT_AND", ("integer",), first_type, _itself("bit_and"), "Bitwise AND of the values."),
-    _local("BIT_OR", ("integer",), first_type, _itself("bit_or"), "Bitwise OR of the values."),
-    _local("BIT_XOR", ("integer",), first_type, _itself("bit_xor"), "Bitwise XOR of the values."),
+    _local("BOOL_AND", ("boolean",), always(BOOLEAN), _truths("bool_and"), "TRUE if all values are.",
+           final=_all_true, aliases=("EVERY",), retracts=True, idempotent=True),
+    _local("BOOL_OR", ("boolean",), always(BOOLEAN), _truths("bool_or"), "TRUE if any value is.",
+           final=_any_true, retracts=True, idempotent=True),
+    _local("BIT_AND", ("integer",), first_type, _itself("bit_and", "{a} & {b}"), "Bitwise AND of the values.",
+           idempotent=True),
+    _local("BIT_OR", ("integer",), first_type, _itself("bit_or", "{a} | {b}"), "Bitwise OR of the values.",
+           idempotent=True),
+    _local("BIT_XOR", ("integer",), first_type, _itself("bit_xor", "xor({a}, {b})"), "Bitwise XOR of the values."),
     _local("COUNT_IF", ("boolean",), always(BIGINT.not_null()), _count_if, "Number of rows where it is TRUE.",
            aliases=("COUNTIF",), retracts=True, never_null=True, distinct=False),
     _local("REGR_COUNT", ("numeric", "numeric"), always(BIGINT.not_null()), _plain("regr_count"),

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from streamsql.aggregates.aggregate import Final, Function, Partial, Partials, Result, Rows
 from streamsql.aggregates.arithmetic import (
     BITS,
+    COUNTS,
+    HUGE_SUMS,
     LARGE,
     average_type,
     divided,
@@ -48,10 +50,10 @@ def always(kind: DataType) -> Result:
 
 def _count(rows: Rows) -> tuple[Partial, ...]:
     if not rows.args:
-        return (Partial(rows.count(), "CAST(sum({}) AS BIGINT)"),)
+        return (Partial(rows.count(), "CAST(sum({}) AS BIGINT)", COUNTS),)
     if rows.distinct:
         return (Partial(rows.apply("count", rows.args[0]), None),)
-    return (Partial(rows.count(f"{rows.args[0]} IS NOT NULL"), "CAST(sum({}) AS BIGINT)"),)
+    return (Partial(rows.count(f"{rows.args[0]} IS NOT NULL"), "CAST(sum({}) AS BIGINT)", COUNTS),)
 
 
 def _distinct_count(rows: Rows) -> tuple[Partial, ...]:
@@ -63,14 +65,14 @@ def _distinct_count(rows: Rows) -> tuple[Partial, ...]:
 
 def _sums(rows: Rows) -> tuple[Partial, ...]:
     value, kind = rows.args[0], rows.types[0]
-    present = Partial(_present(rows), "CAST(sum({}) AS BIGINT)")
+    present = Partial(_present(rows), "CAST(sum({}) AS BIGINT)", COUNTS)
     if kind.root in BITS:
         total = rows.sum(value, "HUGEINT")
-        return (Partial(f"CAST({wrapped(total, 64)} AS BIGINT)" if kind.root == "BIGINT"
-                        else f"CAST({total} AS BIGINT)",
-                        f"CAST({wrapped('sum({})', 64)} AS BIGINT)"), present)
+        merge, plus = (f"CAST({wrapped(both, 64)} AS BIGINT)" for both in ("sum({})", HUGE_SUMS))
+        return (Partial(f"CAST({wrapped(total, 64) if kind.root == 'BIGINT' else total} AS BIGINT)", merge, plus),
+                present)
     if kind.root == "DECIMAL" and kind.precision <= 28:
-        return (Partial(rows.sum(value, f"DECIMAL(38,{kind.scale})"), "sum({})"), present)
+        return (Partial(rows.sum(value, f"DECIMAL(38,{kind.scale})"), "sum({})", COUNTS), present)
     if kind.root == "DECIMAL":
         high, low = f"({unscaled(value)} // {LARGE})", f"({unscaled(value)} % {LARGE})"
         if rows.distinct:
@@ -79,8 +81,9 @@ def _sums(rows: Rows) -> tuple[Partial, ...]:
                          for part in (f"{unscaled('v')} // {LARGE}", f"{unscaled('v')} % {LARGE}"))
             return Partial(high, None), Partial(low, None), present
         merge = "CAST(sum({}) AS HUGEINT)"
-        return Partial(rows.sum(high, "HUGEINT"), merge), Partial(rows.sum(low, "HUGEINT"), merge), present
-    return Partial(rows.sum(value, "DOUBLE"), "sum({})"), present
+        return (Partial(rows.sum(high, "HUGEINT"), merge, HUGE_SUMS),
+                Partial(rows.sum(low, "HUGEINT"), merge, HUGE_SUMS), present)
+    return Partial(rows.sum(value, "DOUBLE"), "sum({})", COUNTS), present
 
 
 def _present(rows: Rows) -> str:
@@ -130,13 +133,17 @@ def _welford(rows: Rows) -> Partial:
     value = f"CAST({rows.args[0]} AS DOUBLE)"
     n, mean, population, sample = (rows.apply(f, value) for f in ("count", "avg", "var_pop", "var_samp"))
     kept = f"{{'n': {n}, 'mean': {mean}, 'pop': {population}, 'samp': {sample}}}"
-    return Partial(kept, f"list_reduce(list({{}}) FILTER (WHERE ({{}}).n > 0), lambda a, b: {_PAIR})")
+    pair = _pair("({a})", "({b})")
+    plus = (f"CASE WHEN coalesce(({{a}}).n, 0) = 0 THEN {{b}} WHEN coalesce(({{b}}).n, 0) = 0 THEN {{a}} "
+            f"ELSE {pair} END")
+    return Partial(kept, f"list_reduce(list({{}}) FILTER (WHERE ({{}}).n > 0), lambda a, b: {_pair('a', 'b')})", plus)
 
 
-_SPREAD = ("(a.pop * a.n + b.pop * b.n "
-           "+ (b.mean - a.mean) * (b.mean - a.mean) * a.n * b.n / (a.n + b.n))")
-_PAIR = (f"{{'n': a.n + b.n, 'mean': a.mean + (b.mean - a.mean) * b.n / (a.n + b.n), "
-         f"'pop': {_SPREAD} / (a.n + b.n), 'samp': {_SPREAD} / (a.n + b.n - 1)}}")
+def _pair(a: str, b: str) -> str:
+    spread = (f"({a}.pop * {a}.n + {b}.pop * {b}.n "
+              f"+ ({b}.mean - {a}.mean) * ({b}.mean - {a}.mean) * {a}.n * {b}.n / ({a}.n + {b}.n))")
+    return (f"{{'n': {a}.n + {b}.n, 'mean': {a}.mean + ({b}.mean - {a}.mean) * {b}.n / ({a}.n + {b}.n), "
+            f"'pop': {spread} / ({a}.n + {b}.n), 'samp': {spread} / ({a}.n + {b}.n - 1)}}")
 
 
 def _exact_moments(rows: Rows) -> tuple[Partial, ...]:
@@ -150,8 +157,9 @@ def _exact_moments(rows: Rows) -> tuple[Partial, ...]:
         values = f"list(DISTINCT {rows.args[0]}){rows.where()}"
         sums = (f"CAST(list_sum([{term} FOR v IN {values}]) AS {kind})" for term, kind in terms("v"))
         return (*(Partial(s, None) for s in sums), Partial(_present(rows), None), _welford(rows))
-    return (*(Partial(rows.sum(term, kind), f"CAST(sum({{}}) AS {kind})") for term, kind in terms(rows.args[0])),
-            Partial(_present(rows), "CAST(sum({}) AS BIGINT)"), _welford(rows))
+    return (*(Partial(rows.sum(term, kind), f"CAST(sum({{}}) AS {kind})", f"CAST({HUGE_SUMS} AS {kind})")
+              for term, kind in terms(rows.args[0])),
+            Partial(_present(rows), "CAST(sum({}) AS BIGINT)", COUNTS), _welford(rows))
 
 
 def _variance(*, sample: bool, root: bool) -> Final:
@@ -178,8 +186,14 @@ def _exact_variance(columns: Sequence[str], kind: DataType, rough: str, sample: 
 
 def extreme(function: str) -> Partials:
     def partials(rows: Rows) -> tuple[Partial, ...]:
-        return (Partial(f"{function}({rows.args[0]}){rows.where()}", f"{function}({{}})"),)
+        return (Partial(f"{function}({rows.args[0]}){rows.where()}", f"{function}({{}})", further(function)),)
     return partials
+
+
+def further(function: str) -> str:
+    """The lesser or the greater of two values, either of them NULL."""
+    sign = "<" if function == "min" else ">"
+    return f"CASE WHEN {{b}} {sign} {{a}} OR {{a}} IS NULL THEN {{b}} ELSE {{a}} END"
 
 
 def _edge(function: str) -> Partials:
@@ -196,8 +210,10 @@ def _edge(function: str) -> Partials:
             order = f" ORDER BY {rows.order}" if rows.order else ""
             return (Partial(f"{{'v': CAST({way}({value}{order}){where} AS {kind})}}", None),)
         row = f'{{\'v\': CAST({value} AS {kind}), \'w\': "$watermark", \'s\': "$seq"}}'
-        return (Partial(f'{function}({row}, ("$watermark", "$seq")){where}',
-                        f"{function}({{}}, (({{}}).w, ({{}}).s))"),)
+        sign = "<" if function == "arg_min" else ">"
+        newer = f"{{b}} IS NOT NULL AND (({{b}}).w, ({{b}}).s) {sign} (({{a}}).w, ({{a}}).s)"
+        return (Partial(f'{function}({row}, ("$watermark", "$seq")){where}', f"{function}({{}}, (({{}}).w, ({{}}).s))",
+                        f"CASE WHEN {{a}} IS NULL OR ({newer}) THEN {{b}} ELSE {{a}} END"),)
     return partials
 
 
@@ -235,7 +251,7 @@ def _listagg(rows: Rows) -> tuple[Partial, ...]:
 def _collect(rows: Rows) -> tuple[Partial, ...]:
     value = rows.args[0]
     if rows.distinct:
-        values = f"list(DISTINCT {value}){rows.where(f'{value} IS NOT NULL')}"
+        values = f"list_sort(list(DISTINCT {value}){rows.where(f'{value} IS NOT NULL')})"
         return (Partial(f"map({values}, [1 FOR v IN {values}])", None),)
     return (Partial(f"histogram({value}){rows.where()}", None),)
 
@@ -294,8 +310,10 @@ FLINK = (
              retracts=True),
     Function("AVG", "AVG([DISTINCT] number)", ("numeric",), _average_type, _sums,
              "Average; of integers an integer, cut toward zero.", _average, retracts=True),
-    Function("MIN", "MIN(value)", ("compared",), first_type, extreme("min"), "Least value."),
-    Function("MAX", "MAX(value)", ("compared",), first_type, extreme("max"), "Greatest value."),
+    Function("MIN", "MIN(value)", ("compared",), first_type, extreme("min"), "Least value.",
+             idempotent=True, extreme="min"),
+    Function("MAX", "MAX(value)", ("compared",), first_type, extreme("max"), "Greatest value.",
+             idempotent=True, extreme="max"),
     Function("VAR_POP", "VAR_POP([DISTINCT] number)", ("numeric",), _average_type, _moments,
              "Variance of the whole population.", _variance(sample=False, root=False)),
     Function("VAR_SAMP", "VAR_SAMP([DISTINCT] number)", ("numeric",), _average_type, _moments,
@@ -317,7 +335,7 @@ FLINK = (
              lambda a: array(a[0].type).as_nullable(a[0].type.nullable), listing("list", nulls=True),
              "ARRAY of the values in order of arrival, NULLs kept.", listed=True),
     Function("APPROX_COUNT_DISTINCT", "APPROX_COUNT_DISTINCT(value)", ("any",), always(BIGINT.not_null()),
-             _distinct_count, "Number of distinct values; exact here.", never_null=True),
+             _distinct_count, "Number of distinct values; exact here.", never_null=True, over_distinct=_count),
     Function("JSON_OBJECTAGG", "JSON_OBJECTAGG([KEY] key VALUE value [{ NULL | ABSENT } ON NULL])",
              ("character", "any", "literal"), always(varchar(2000).not_null()), json_object,
              "JSON object of keys and values.", optional=1, listed=True, never_null=True, distinct=False),

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from streamsql.aggregates import Aggregate
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from streamsql.aggregates import Aggregate, Partial
 from streamsql.core.batch import DIFF, SEQ, WATERMARK, Batch
 from streamsql.core.node import Context, Explain, Node, Operator, fuse
 from streamsql.core.schema import quote
+from streamsql.operators._group_parts import Call, Groups, Part
+from streamsql.operators._group_rows import KeptRows, value_name
+from streamsql.operators._group_values import Values, partial_name
+from streamsql.state.table import KEY, ROW
 
 _SET, _COUNT = quote("$set"), quote("$count")
+_DIFFERS = "$differs"
+
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,11 @@ class GroupAggregate(Node):
             f"{key} AS {quote(name)}" for key, (name, _) in zip(self.key_names(), self.keys, strict=True)
         ]
         columns += [f"{sql} AS {quote(name)}" for sql, (name, _) in zip(finals, self.calls, strict=True)]
+        return ", ".join([*columns, *self.masks()]) or "1"
+
+    def masks(self) -> list[str]:
+        """The GROUPING columns, over `$set`."""
+        columns = []
         for name, indexes in self.groupings:
             masks = [
                 sum((i not in members) << (len(indexes) - 1 - at) for at, i in enumerate(indexes))
@@ -58,7 +74,7 @@ class GroupAggregate(Node):
             ]
             cases = " ".join(f"WHEN {n} THEN {mask}" for n, mask in enumerate(masks))
             columns.append(f"CAST(CASE {_SET} {cases} END AS BIGINT) AS {quote(name)}")
-        return ", ".join(columns) or "1"
+        return columns
 
     def relation(self, inputs: Sequence[str]) -> str:
         group = ", ".join([*self.key_names(), _SET])
@@ -84,6 +100,15 @@ class GroupAggregate(Node):
     def holds_state(self) -> bool:
         return True
 
+    def grows(self) -> bool:
+        return bool(self.keys)
+
+    def narrowed(self, needed: Collection[str]) -> GroupAggregate:
+        names = {name for name, _ in self.keys} | set(needed)
+        calls = tuple((name, call) for name, call in self.calls if name in names)
+        groupings = tuple((name, of) for name, of in self.groupings if name in names)
+        return replace(self, schema=self.schema.only(names), calls=calls, groupings=groupings)
+
 
 class GroupAggregateStep(Operator):
     """Keep what each group needs and emit how its row changed.
@@ -91,133 +116,151 @@ class GroupAggregateStep(Operator):
         Δout = agg(I + Δin) − agg(I)        restricted to the groups that Δin touches
 
     Input:   any changelog mode
-    Output:  keys, aggregates, `$diff`; −old before +new, nothing for a row that stays the same
-    State:   a row of partial aggregates a group; or, where an aggregate is no sum, its input rows
-    Cost:    O(|Δin|) and a scan of the groups' keys a batch
-    Forgets: a group whose row count comes to 0
+    Output:  keys, aggregates, `$diff`; all −old before all +new, nothing for a row that stays the same
+    State:   a row of partial aggregates a group; for DISTINCT, and for MIN and MAX of rows that may go, the
+             distinct values with how often they are there; for calls that need all rows, those
+    Cost:    O(|Δin| + touched groups) a batch; the values of a group whose extreme left; the rows of the
+             groups where a call needs them
+    Forgets: a group whose row count comes to 0; by `table.exec.state.ttl`
     Late:    takes every row; nothing closes
     Source:  Budiu et al., "DBSP", VLDB 2023; Flink's group aggregation
     """
 
     def __init__(self, node: GroupAggregate, context: Context) -> None:
-        self._node = node
-        self._database = context.database
+        self._node, self._clock = node, context.clock
+        database = context.database
         fused = fuse(node.inputs[0])
-        hidden = set(fused.source.hidden)
-        self._arrival = {WATERMARK, SEQ} <= hidden
-        self._weighted = not node.inputs[0].append_only
-        self._input = context.database.over(f"{context.name}$in", fused.source.batch_schema())
-        self._batch = f"({fused.select(quote(self._input.name))})"
-        self._state = quote(f"{context.name}$groups")
-        partials = [c.partials(weighted=self._weighted, arrival=self._arrival) for _, c in node.calls]
-        self._sums = all(p is not None for p in partials)
-        if self._sums:
-            self._columns = [
-                [quote(f"$p{i}_{j}") for j in range(len(p or ()))] for i, p in enumerate(partials)
-            ]
-            self._merges = [
-                f"{one.merged.replace('{}', c)} AS {c}"
-                for names, p in zip(self._columns, partials, strict=True)
-                for c, one in zip(names, p or (), strict=True)
-            ]
-            steps = [
-                f"{one.step} AS {c}"
-                for names, p in zip(self._columns, partials, strict=True)
-                for c, one in zip(names, p or (), strict=True)
-            ]
-            self._delta_sql = self._partial_sql(steps)
-        else:
-            self._delta_sql = self._rows_sql()
-        self._compute = context.database.compute(self._delta_sql)
-        self._kept = shape = self._compute.run().schema
-        self._delta = context.database.over(f"{context.name}$delta", shape)
-        context.database.create_table(f"{context.name}$groups", shape)
+        weighted = not node.inputs[0].append_only
+        arrival = {WATERMARK, SEQ} <= set(fused.source.hidden)
+        self._input = database.over(f"{context.name}$in", fused.source.batch_schema())
+        rows = node.expanded(f"({fused.select(quote(self._input.name))})")
+        calls: list[Call] = [(i, call.simplified()) for i, (_, call) in enumerate(node.calls)]
+        self._sums = {i: p for i, c in calls if (p := c.partials(weighted=weighted, arrival=arrival)) is not None}
+        others = [(i, c) for i, c in calls if i not in self._sums]
+        if others:  # several statements read the rows: make them once
+            self._expand = database.compute(f"SELECT * FROM {rows}")
+            self._rows = database.over(f"{context.name}$rows", self._expand.run().schema)
+            rows = quote(self._rows.name)
+        self._groups = Groups(context, (*node.key_names(), _SET), rows, weighted, arrival)
+        self._parts = _parts(self._groups, others)
+        self._delta = database.compute(self._delta_sql())
+        shape = self._delta.run().schema
+        self._touched = database.over(f"{context.name}$delta", shape)
+        given = {n: column for part in self._parts for n, column in part.columns().items()}
+        self._columns = {i: _columns_of(i, [*shape.names, *given]) for i, _ in calls}
+        stored = pa.schema([*shape, *(pa.field(n, kind) for n, (kind, _) in given.items())])
+        constant = [f.name for f in shape if f.name == KEY or quote(f.name) in self._groups.keys]
+        self._state = database.slots(f"{context.name}$groups", stored, constant=constant, ttl_ms=self._groups.ttl_ms)
+        self._found = database.over(f"{context.name}$found", self._state.found_schema)
+        self._merge = database.compute(self._merge_sql({n: text for n, (_, text) in given.items()}))
         self._shape = node.batch_schema()
 
-    def _weight(self) -> str:
-        return f"CAST(sum({quote(DIFF)}) AS BIGINT)" if self._weighted else "count(*)"
+    def _delta_sql(self) -> str:
+        """A row for each group that the batch touches: how many rows more or less, and partials over them."""
+        groups = self._groups
+        columns = [*groups.keys]
+        if groups.weighted:
+            columns.append(f"CAST(sum({quote(DIFF)}) AS BIGINT) AS {_COUNT}")
+        columns += [f"{p.step} AS {quote(partial_name(i, j))}"
+                    for i, ps in self._sums.items() for j, p in enumerate(ps)]
+        grouped = f"SELECT {', '.join(columns)} FROM {groups.rows} GROUP BY {groups.listed}"
+        return f"SELECT {groups.hashed} AS {quote(KEY)}, * FROM ({grouped})"
 
-    def _partial_sql(self, steps: list[str]) -> str:
-        keys = [*self._node.key_names(), _SET]
-        columns = ", ".join([*keys, f"{self._weight()} AS {_COUNT}", *steps])
-        return f"SELECT {columns} FROM {self._node.expanded(self._batch)} GROUP BY {', '.join(keys)}"
+    def _merge_sql(self, given: Mapping[str, str]) -> str:
+        """The rows of the touched groups: state columns, `$new…` and `$old…` values, whether these differ."""
+        groups = self._groups
+        new = {partial_name(i, j): _sum_of(p, partial_name(i, j)) for i, ps in self._sums.items()
+               for j, p in enumerate(ps)} | dict(given)
+        columns = [f"d.{c}" for c in (quote(KEY), *groups.keys)] + [f"f.{quote(ROW)}"]
+        if groups.weighted:
+            columns.append(f"coalesce(f.{_COUNT}, 0) + d.{_COUNT} AS {_COUNT}")
+        columns += [f"{text} AS {quote(n)}, f.{quote(n)} AS {quote('$was' + n)}" for n, text in new.items()]
+        joins = "".join(f" LEFT JOIN {quote(p.given)} {p.alias} ON {groups.same('d', p.alias)}" for p in self._parts)
+        merged = (f"SELECT {', '.join(columns)} FROM {quote(self._touched.name)} d "
+                  f"LEFT JOIN {quote(self._found.name)} f ON {groups.same('d', 'f')}{joins}")
+        values = [f"{self._value(i, call, prefix)} AS {quote(f'{name}{i}')}" for i, (_, call) in
+                  enumerate(self._node.calls) for name, prefix in (("$new", ""), ("$old", "$was"))]
+        both = f"SELECT {', '.join(['*', *values, *self._node.masks()])} FROM ({merged})"
+        same = [f"{quote(f'$new{i}')} IS DISTINCT FROM {quote(f'$old{i}')}" for i in range(len(self._node.calls))]
+        return f"SELECT *, ({' OR '.join(same) or 'FALSE'}) AS {quote(_DIFFERS)} FROM ({both})"
 
-    def _rows_sql(self) -> str:
-        kept = [
-            f"{sql} AS {quote(name)}"
-            for i, (_, call) in enumerate(self._node.calls)
-            for name, sql in call.kept(f"$k{i}")
-        ]
-        weight = quote(DIFF) if self._weighted else "1"
-        order = [quote(WATERMARK), quote(SEQ)] if self._arrival else []
-        columns = ", ".join(
-            [*self._node.key_names(), _SET, f"CAST({weight} AS BIGINT) AS {_COUNT}", *order, *kept]
-        )
-        return f"SELECT {columns} FROM {self._node.expanded(self._batch)}"
+    def _value(self, number: int, call: Aggregate, prefix: str) -> str:
+        """The value of a call from the columns of a group's row."""
+        columns = [quote(prefix + name) for name in self._columns[number]]
+        if self._columns[number] == [value_name(number)]:
+            return f"({columns[0]}).v"
+        return call.simplified().final(columns)
 
     def step(self, port: int, batch: Batch) -> Batch | None:
         self._input.set(batch.table)
-        self._delta.set(self._compute.run())
-        old = self._values(with_delta=False)
-        new = self._values(with_delta=True)
-        names = ", ".join(quote(n) for n in self._node.schema.names) or "1"
-        diff = quote(DIFF)
-        out = self._database.query(
-            f"WITH o AS ({old}), n AS ({new}) "
-            f"SELECT {names}, -1 AS {diff} FROM (SELECT {names} FROM o EXCEPT ALL SELECT {names} FROM n) "
-            f"UNION ALL SELECT {names}, 1 AS {diff} "
-            f"FROM (SELECT {names} FROM n EXCEPT ALL SELECT {names} FROM o)"
-        )
-        self._store()
-        return Batch(out.cast(self._shape), False) if out.num_rows else None
+        if self._parts:
+            self._rows.set(self._expand.run())
+        delta = self._delta.run()
+        found = self._state.find(delta.column(KEY))
+        for part in self._parts:
+            part.compute(found)
+        self._touched.set(delta)
+        self._found.set(found)
+        merged = self._merge.run()
+        known = merged.column(ROW).is_valid().to_numpy()
+        alive = merged.column("$count").to_numpy() > 0 if self._groups.weighted else np.ones(len(known), np.bool_)
+        self._store(merged, known, alive)
+        return self._changes(merged, known, alive)
 
-    def _touched(self, alias: str) -> str:
-        delta = quote(self._delta.name)
-        same = " AND ".join(
-            f"{alias}.{k} IS NOT DISTINCT FROM d.{k}" for k in [*self._node.key_names(), _SET]
-        )
-        return f"EXISTS (SELECT 1 FROM {delta} d WHERE {same})"
+    def _store(self, merged: pa.Table, known: Bools, alive: Bools) -> None:
+        now_ms = self._clock.now_us() // 1000 if self._groups.ttl_ms else 0
+        self._state.put(merged if alive.all() else merged.filter(pa.array(alive)), now_ms=now_ms)
+        self._state.remove(merged.column(ROW).filter(pa.array(known & ~alive)))
+        for part in self._parts:
+            part.store(now_ms)
 
-    def _values(self, *, with_delta: bool) -> str:
-        """The visible rows of the touched groups, before or after the batch."""
-        delta = quote(self._delta.name)
-        known = f"SELECT * FROM {self._state} s WHERE {self._touched('s')}"
-        rows = f"({known} UNION ALL SELECT * FROM {delta})" if with_delta else f"({known})"
-        keys = ", ".join([*self._node.key_names(), _SET])
-        if self._sums:
-            merged = self._merged(rows)
-            finals = [c.final(names) for names, (_, c) in zip(self._columns, self._node.calls, strict=True)]
-            return f"SELECT {self._node.outputs(finals)} FROM {merged}"
-        finals = [c.over_kept(f"$k{i}", arrival=self._arrival) for i, (_, c) in enumerate(self._node.calls)]
-        return f"SELECT {self._node.outputs(finals)} FROM {self._net(rows)} GROUP BY {keys}"
+    def _changes(self, merged: pa.Table, known: Bools, alive: Bools) -> Batch | None:
+        differs = merged.column(_DIFFERS).to_numpy()
+        gone, come = known & (differs | ~alive), alive & (differs | ~known)
+        sides = [self._side(merged, rows, name) for rows, name in ((gone, "$old"), (come, "$new")) if rows.any()]
+        if not sides:
+            return None
+        diffs = np.repeat(np.array([-1, 1], np.int32), (int(gone.sum()), int(come.sum())))
+        return Batch(pa.concat_tables(sides).append_column(DIFF, pa.array(diffs)).cast(self._shape), False)
 
-    def _merged(self, rows: str) -> str:
-        keys = ", ".join([*self._node.key_names(), _SET])
-        columns = ", ".join([keys, f"CAST(sum({_COUNT}) AS BIGINT) AS {_COUNT}", *self._merges])
-        return f"(SELECT {columns} FROM {rows} GROUP BY {keys} HAVING sum({_COUNT}) > 0)"
+    def _side(self, merged: pa.Table, rows: Bools, name: str) -> pa.Table:
+        """The visible columns of some rows, as they were or as they are."""
+        node = self._node
+        columns = {n: f"$key{i}" for i, (n, _) in enumerate(node.keys)}
+        columns |= {n: f"{name}{i}" for i, (n, _) in enumerate(node.calls)}
+        picked = [columns.get(n, n) for n in node.schema.names]
+        return merged.select(picked).filter(pa.array(rows)).rename_columns(list(node.schema.names))
 
-    def _net(self, rows: str) -> str:
-        """Rows that were not taken back, each as often as it is there."""
-        order = {quote(WATERMARK), quote(SEQ)} if self._arrival else set()
-        kept = [quote(n) for i, (_, c) in enumerate(self._node.calls) for n, _ in c.kept(f"$k{i}")]
-        same = ", ".join([*self._node.key_names(), _SET, *kept])
-        first = "".join(f", min({o}) AS {o}" for o in sorted(order, reverse=True))
-        inner = f"SELECT {same}{first}, sum({_COUNT}) AS {_COUNT} FROM {rows} GROUP BY {same} HAVING sum({_COUNT}) > 0"
-        if not self._weighted and self._arrival:
-            return rows
-        return f"(SELECT *, unnest(generate_series(1, {_COUNT}::BIGINT)) AS {quote('$copy')} FROM ({inner}))"
-
-    def _store(self) -> None:
-        delta = quote(self._delta.name)
-        if not self._sums:
-            self._database.execute(f"INSERT INTO {self._state} SELECT * FROM {delta}")
-            return
-        rows = f"(SELECT * FROM {self._state} s WHERE {self._touched('s')} UNION ALL SELECT * FROM {delta})"
-        new = self._database.query(f"SELECT * FROM {self._merged(rows)}")
-        self._database.execute(f"DELETE FROM {self._state} AS s WHERE {self._touched('s')}")
-        self._delta.set(new.cast(self._kept))
-        self._database.execute(f"INSERT INTO {self._state} SELECT * FROM {delta}")
+    def tick(self, now_us: int) -> Batch | None:
+        if self._groups.ttl_ms:
+            self._state.forget(now_us // 1000)
+            for part in self._parts:
+                part.forget(now_us // 1000)
+        return None
 
     def statistics(self) -> Mapping[str, int]:
-        rows = self._database.query(f"SELECT count(*) FROM {self._state}").column(0)[0].as_py()
-        return {"state_rows": int(rows)}
+        return {"state_rows": len(self._state) + sum(map(len, self._parts))}
+
+
+def _sum_of(partial: Partial, name: str) -> str:
+    return partial.added(f"f.{quote(name)}", f"d.{quote(name)}")
+
+
+def _columns_of(number: int, names: Sequence[str]) -> list[str]:
+    """The columns of a group's row that are a call's: its value, or its partials in their order."""
+    partials = partial_name(number, 0)[:-1]
+    return [n for n in names if n == value_name(number) or n.startswith(partials)]
+
+
+def _parts(groups: Groups, calls: Sequence[Call]) -> list[Part]:
+    """The state beside the groups' rows, for calls that are no sums over the rows."""
+    values: dict[str, list[Call]] = {}
+    rows: list[Call] = []
+    for number, call in calls:
+        counted = groups.weighted and call.function.extreme and not call.order
+        if counted or call.of_values("v", "w", weighted=groups.weighted) is not None:
+            values.setdefault(call.arguments[0], []).append((number, call))
+        else:
+            rows.append((number, call))
+    parts: list[Part] = [Values(groups, n, argument, of) for n, (argument, of) in enumerate(values.items())]
+    return [*parts, KeptRows(groups, rows)] if rows else parts
