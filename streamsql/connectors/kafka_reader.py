@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -28,6 +29,9 @@ from streamsql.connectors.kafka_topics import partitions_to_read
 from streamsql.core.clock import Clock
 from streamsql.core.connector import Chunk, SourceStatistics, Split
 from streamsql.errors import ConnectorError
+
+_CLOSE_S = 10.0
+"""How long closing waits for the client."""
 
 log = logging.getLogger("streamsql.kafka")
 
@@ -307,4 +311,8 @@ class KafkaSource:
             self._helper.shutdown(cancel_futures=True)
             self._helper = None
         if consumer is not None:
-            consumer.close()
+            # With an offset commit on its way to a broker that is gone, librdkafka's close was seen to wait
+            # for ever; what it waits for is not needed, so it is left behind.
+            closing = threading.Thread(target=consumer.close, name="kafka-close", daemon=True)
+            closing.start()
+            closing.join(_CLOSE_S)
