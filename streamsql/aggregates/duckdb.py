@@ -31,7 +31,7 @@ def _ordered(function: str) -> Partials:
 def _itself(function: str, both: str) -> Partials:
     """One that merges with itself: bit_and of bit_ands."""
     def partials(rows: Rows) -> tuple[Partial, ...]:
-        return (Partial(f"{function}({rows.args[0]}){rows.where()}", f"{function}({{}})",
+        return (Partial(rows.apply(function, rows.args[0]), f"{function}({{}})",
                         f"coalesce({both}, {{a}}, {{b}})"),)
     return partials
 

@@ -98,7 +98,7 @@ def _digits(columns: Sequence[str], kind: DataType) -> str:
 
 def _sum(columns: Sequence[str], types: Types, kind: DataType) -> str:
     total, present = columns[0], columns[-1]
-    if kind.root in BITS:
+    if kind.root in BITS and kind.root != "BIGINT":  # which is cut already
         total = wrapped(total, BITS[kind.root])
     elif kind.root == "DECIMAL" and types[0].precision > 28:
         total = scaled(joined(columns[0], columns[1]), kind.scale)

@@ -18,7 +18,7 @@ _BATCH = 2**62
 
 
 def value_name(number: int) -> str:
-    """The column of a group's row that holds the value of a call in a STRUCT, so that NULL means none."""
+    """The column of a group's row that holds the value of a call itself."""
     return f"$x{number}"
 
 
@@ -74,7 +74,7 @@ class KeptRows(Part):
                       f"FROM {source})")
         for i, call in self._calls:
             value = call.over_kept(f"$k{i}", arrival=True)
-            columns.append(f"{{'v': {value}}} AS {quote(value_name(i))}")
+            columns.append(f"{value} AS {quote(value_name(i))}")
         keys = f"{quote(KEY)}, {groups.listed}"
         return f"SELECT {keys}, {', '.join(columns)} FROM {source} GROUP BY {keys}"
 
@@ -102,6 +102,8 @@ class KeptRows(Part):
         numbers = left.column(ROW)
         self._gone = pa.array(np.setdiff1d(found.column(ROW).to_numpy(), numbers.drop_null().to_numpy()))
         self._new = left.filter(numbers.is_null()).sort_by(_AT)
+        if self._groups.ttl_ms:  # all of a group were used now
+            self._gone, self._new = found.column(ROW), left.sort_by(_AT)
         self._alive.set(left)
         self._given.set(self._values.run())
 

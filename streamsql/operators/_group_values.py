@@ -16,7 +16,6 @@ from streamsql.aggregates import Partial
 from streamsql.aggregates.arithmetic import COUNTS
 from streamsql.aggregates.flink import further
 from streamsql.core.batch import DIFF
-from streamsql.core.node import SlotTable, StateTable
 from streamsql.core.schema import quote
 from streamsql.operators._group_parts import Call, Groups, Part
 from streamsql.operators._group_rows import value_name
@@ -68,12 +67,9 @@ class Values(Part):
         self._distinct, self._extremes = self._sorted(calls)
         self._delta = database.compute(self._delta_sql())
         shape = self._delta.run().schema
-        self._state: StateTable | SlotTable
-        if self._extremes:
-            self._state = self._table = database.state(name, shape, other=_HASH, ttl_ms=groups.ttl_ms)
-        else:
-            constant = [f.name for f in shape if f.name not in self._counts()]
-            self._state = self._slots = database.slots(name, shape, constant=constant, ttl_ms=groups.ttl_ms)
+        constant = [f.name for f in shape if f.name not in self._counts()]
+        self._state = database.slots(name, shape, constant=constant, other=_HASH if self._extremes else None,
+                                     ttl_ms=groups.ttl_ms)
         self._found = database.over(f"{name}$found", self._state.found_schema)
         self._arrived = database.over(f"{name}$delta", shape)
         self._merge = database.compute(self._merge_sql())
@@ -146,12 +142,12 @@ class Values(Part):
         database, groups = self._groups.context.database, self._groups
         shape = self._summary.run().schema
         fields = [f for f in shape if f.name == KEY or quote(f.name) in groups.keys]
-        olds = [pa.field(value_name(e.number), pa.struct([("v", shape.field(f"$up{e.number}").type)]))
+        olds = [pa.field(value_name(e.number), shape.field(f"$up{e.number}").type)
                 for e in self._extremes]
         self._now_names = [f.name for f in (*fields, *olds)]
         self._now = database.over(f"{self._name}$groups", pa.schema([*fields, *olds]))
         self._before = database.over(f"{self._name}$before", shape)
-        lost = " OR ".join(f"NOT {e.stands(f'(f.{quote(value_name(e.number))}).v', 'g')}" for e in self._extremes)
+        lost = " OR ".join(f"NOT {e.stands(f'f.{quote(value_name(e.number))}', 'g')}" for e in self._extremes)
         self._lost = database.compute(
             f"SELECT g.{quote(KEY)} FROM {quote(self._before.name)} g "
             f"JOIN {quote(self._now.name)} f ON {groups.same('g', 'f')} WHERE {lost}")
@@ -191,11 +187,11 @@ class Values(Part):
                 found[name] = (shape.field(name).type, new)
         for extreme in self._extremes:
             name = value_name(extreme.number)
-            old = f"(f.{quote(name)}).v"
+            old = f"f.{quote(name)}"
             up, again = (f"{self.alias}.{quote(f'${of}{extreme.number}')}" for of in ("up", "again"))
             best = further(extreme.function).replace("{a}", old).replace("{b}", up)
             new = f"CASE WHEN {extreme.stands(old, self.alias)} THEN {best} ELSE {again} END"
-            found[name] = (pa.struct([("v", shape.field(f"$up{extreme.number}").type)]), f"{{'v': {new}}}")
+            found[name] = (shape.field(f"$up{extreme.number}").type, new)
         return found
 
     def compute(self, groups: pa.Table) -> None:
@@ -213,7 +209,7 @@ class Values(Part):
         lost = self._lost.run().column(0)
         if not len(lost):
             return summary
-        self._reread.set(self._table.find(lost, other=True))
+        self._reread.set(self._state.find(lost, other=True))
         return self._again.run()
 
     def store(self, now_ms: int) -> None:
@@ -221,12 +217,8 @@ class Values(Part):
         counts = [rows.column(name).to_numpy() for name in self._counts()]
         there = np.logical_or.reduce([c != 0 for c in counts])
         known = rows.column(ROW).is_valid().to_numpy()
-        if self._extremes:
-            self._table.remove(rows.column(ROW).drop_null())
-            self._table.add(rows.filter(pa.array(there)), now_ms=now_ms)
-            return
-        self._slots.put(rows.filter(pa.array(there)), now_ms=now_ms)
-        self._slots.remove(rows.column(ROW).filter(pa.array(~there & known)))
+        self._state.put(rows.filter(pa.array(there)), now_ms=now_ms)
+        self._state.remove(rows.column(ROW).filter(pa.array(~there & known)))
 
     def forget(self, now_ms: int) -> None:
         self._state.forget(now_ms)

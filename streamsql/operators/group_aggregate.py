@@ -188,7 +188,7 @@ class GroupAggregateStep(Operator):
         """The value of a call from the columns of a group's row."""
         columns = [quote(prefix + name) for name in self._columns[number]]
         if self._columns[number] == [value_name(number)]:
-            return f"({columns[0]}).v"
+            return columns[0]
         return call.simplified().final(columns)
 
     def step(self, port: int, batch: Batch) -> Batch | None:
@@ -221,7 +221,8 @@ class GroupAggregateStep(Operator):
         if not sides:
             return None
         diffs = np.repeat(np.array([-1, 1], np.int32), (int(gone.sum()), int(come.sum())))
-        return Batch(pa.concat_tables(sides).append_column(DIFF, pa.array(diffs)).cast(self._shape), False)
+        columns = [*pa.concat_tables(sides).columns, pa.array(diffs)]  # there may be none but `$diff`
+        return Batch(pa.Table.from_arrays(columns, names=self._shape.names).cast(self._shape), False)
 
     def _side(self, merged: pa.Table, rows: Bools, name: str) -> pa.Table:
         """The visible columns of some rows, as they were or as they are."""

@@ -218,9 +218,10 @@ class Database:
         self._tables.append(table)
         return table
 
-    def slots(self, name: str, schema: pa.Schema, *, constant: Collection[str] = (), ttl_ms: int = 0) -> SlotTable:
+    def slots(self, name: str, schema: pa.Schema, *, constant: Collection[str] = (), other: str | None = None,
+              ttl_ms: int = 0) -> SlotTable:
         """As `state`, where a key has one row, which changes in place."""
-        table = SlotTable(self, name, schema, constant=constant, ttl_ms=ttl_ms)
+        table = SlotTable(self, name, schema, constant=constant, other=other, ttl_ms=ttl_ms)
         self._tables.append(table)
         return table
 

@@ -18,16 +18,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamsql.core.schema import quote
+from streamsql.errors import InternalError
 from streamsql.state._slot_index import Int64s, SlotIndex, UInt64s
-from streamsql.state.table import KEY, ROW, Storage
+from streamsql.state.table import ADDED, KEY, ROW, StateTable, Storage
 
 _FANOUT = 8
 _SPARE_ROWS = 50_000
 """So many removed rows, or outdated texts, are kept before the table is written anew."""
 _MERGED_BYTES = 1 << 30
 """Parts of the log are not merged beyond this: Arrow's texts have offsets of 32 bits."""
-TOUCHED = "$touched"
-"""BIGINT of the durable copy: processing time in ms when the row was last written."""
+
+_AT = "$at"
+_OTHERS = pa.schema([(KEY, pa.uint64()), (_AT, pa.int64())])
+"""Rows by the other key; removed rows stay until the table is written anew."""
 
 Bools = npt.NDArray[np.bool_]
 _DTYPES = {1: "u1", 8: "u1", 16: "u2", 32: "u4", 64: "u8", 128: "V16"}
@@ -107,6 +110,24 @@ class _Log:
         return pa.concat_tables(taken) if taken else self.schema.empty_table()
 
 
+class _Memory:
+    """The storage of a table that is only kept in memory."""
+
+    durable = False
+
+    def execute(self, sql: str, *params: object) -> None:
+        raise InternalError(f"there is no database to run {sql}")
+
+    def query(self, sql: str, *params: object) -> pa.Table:
+        raise InternalError(f"there is no database to run {sql}")
+
+    def over(self, name: str, schema: pa.Schema) -> Any:
+        raise InternalError(f"there is no database to see {name}")
+
+    def create_table(self, name: str, schema: pa.Schema) -> None:
+        raise InternalError(f"there is no database to hold {name}")
+
+
 @dataclass(slots=True)
 class _Changes:
     """What the durable copy does not know yet; `all` that it must be written whole."""
@@ -121,6 +142,7 @@ class SlotTable:
     name      of its durable copy in the database, which is written by `flush`
     schema    of the rows, `$key` (UBIGINT) among them, without `$row`
     constant  columns that a row keeps from when it is made: those of its key
+    other     one of those, a UBIGINT, to find rows by, of which it may have many; None for none
     ttl_ms    rows written last longer ago than this are gone after `forget`; 0 keeps them
 
     `$row` names a row until the next `put` or `remove`. Only the engine's thread calls it, and
@@ -128,11 +150,12 @@ class SlotTable:
     """
 
     def __init__(self, storage: Storage, name: str, schema: pa.Schema, *, constant: Collection[str] = (),
-                 ttl_ms: int = 0) -> None:
+                 other: str | None = None, ttl_ms: int = 0) -> None:
         self.name = name
         self.schema = schema
         self.ttl_ms = ttl_ms
         self._storage = storage
+        self._other = other
         self._columns = {f.name: _Column(f.type) for f in schema if _fixed(f.type)}
         varying = [f for f in schema if f.name not in self._columns]
         self._logged = pa.schema(varying)
@@ -147,6 +170,7 @@ class SlotTable:
     def _clear(self) -> None:
         self._index = SlotIndex()
         self._log = _Log(self._logged)
+        self._others = StateTable(_Memory(), f"{self.name}$others", _OTHERS)
         self._alive = np.zeros(0, np.bool_)
         self._place = np.empty(0, np.int64)
         self._end = self._rows = 0
@@ -161,12 +185,15 @@ class SlotTable:
 
     # Reading
 
-    def find(self, keys: pa.Array | pa.ChunkedArray | UInt64s) -> pa.Table:
-        """The rows whose `$key` is among `keys`, in no order that means something.
+    def find(self, keys: pa.Array | pa.ChunkedArray | UInt64s, *, other: bool = False) -> pa.Table:
+        """The rows whose `$key` (or other key) is among `keys`, in no order that means something.
 
         A superset of what is asked for where two keys have one hash: compare the keys themselves.
         """
-        return self._taken(self._index.find(np.asarray(keys).astype(np.uint64, copy=False)))
+        if not other:
+            return self._taken(self._index.find(np.asarray(keys).astype(np.uint64, copy=False)))
+        rows: Int64s = self._others.find(keys).column(_AT).to_numpy()
+        return self._taken(rows[self._alive[rows]])
 
     def all(self) -> pa.Table:
         """Every row."""
@@ -204,6 +231,9 @@ class SlotTable:
         if added:
             self._alive[numbers[new]] = True
             self._index.add(rows.column(KEY).to_numpy()[new], numbers[new])
+            if self._other is not None:
+                others = rows.column(self._other).to_numpy()[new]
+                self._others.add(pa.table({KEY: others, _AT: numbers[new]}, _OTHERS))
         self._end += added
         self._rows += added
         self._write_log(rows, numbers, new)
@@ -303,19 +333,19 @@ class SlotTable:
         if len(numbers):
             rows = self._taken(numbers)
             touched = self._touched[rows.column(ROW).to_numpy()] if self.ttl_ms else np.zeros(len(numbers), np.int64)
-            rows = rows.append_column(TOUCHED, pa.array(touched))
+            rows = rows.append_column(ADDED, pa.array(touched))
             given = self._storage.over(f"{self.name}$new", rows.schema)
             given.set(rows)
             self._storage.execute(f"INSERT INTO {table} SELECT * FROM {quote(given.name)}")
 
     def _load(self) -> None:
-        schema = self.found_schema.append(pa.field(TOUCHED, pa.int64()))
+        schema = self.found_schema.append(pa.field(ADDED, pa.int64()))
         self._storage.create_table(self.name, schema)
-        rows = self._storage.query(f'SELECT * FROM {quote(self.name)} ORDER BY "{TOUCHED}", "{ROW}"').cast(schema)
+        rows = self._storage.query(f'SELECT * FROM {quote(self.name)} ORDER BY "{ADDED}", "{ROW}"').cast(schema)
         if not rows.num_rows:
             return
-        touched = rows.column(TOUCHED).to_numpy()
-        plain = rows.drop_columns([TOUCHED])
+        touched = rows.column(ADDED).to_numpy()
+        plain = rows.drop_columns([ADDED])
         self.put(plain.set_column(len(self.schema), ROW, pa.nulls(rows.num_rows, pa.int64())))
         self._queue.clear()
         self._changes = _Changes([], not pc.all(pc.equal(rows.column(ROW), np.arange(rows.num_rows))).as_py())

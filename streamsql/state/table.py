@@ -19,6 +19,8 @@ from streamsql.core.schema import quote
 
 KEY = "$key"
 """UBIGINT: the hash of a row's key. Rows of one key have one hash; rows of one hash may have two keys."""
+ADDED = "$added"
+"""BIGINT of the durable copy: processing time in ms when the row was added."""
 ROW = "$row"
 """BIGINT: names a row of the table, ascending in the order in which rows were added."""
 
@@ -301,23 +303,35 @@ class StateTable:
         parts = [s.take(np.flatnonzero(s.alive & (s.ids >= self._flushed)))
                  for s in self._segments if s.ids[-1] >= self._flushed]
         if parts:
-            given = self._storage.over(f"{self.name}$new", self.found_schema)
-            given.set(pa.concat_tables(parts))
+            rows = pa.concat_tables(parts)
+            rows = rows.append_column(ADDED, pa.array(self._added_ms(rows.column(ROW).to_numpy())))
+            given = self._storage.over(f"{self.name}$new", rows.schema)
+            given.set(rows)
             self._storage.execute(f"INSERT INTO {table} SELECT * FROM {quote(given.name)}")
         self._flushed = self._next
 
+    def _added_ms(self, ids: Int64s) -> Int64s:
+        """When the rows of these ids were added; 0 where nothing asks."""
+        if not self._added:
+            return np.zeros(len(ids), np.int64)
+        ends, times = (np.array(side, np.int64) for side in zip(*self._added, strict=True))
+        found: Int64s = times[np.searchsorted(ends, ids, side="right")]
+        return found
+
     def _load(self) -> None:
-        self._storage.create_table(self.name, self.found_schema)
-        rows = self._storage.query(f'SELECT * FROM {quote(self.name)} ORDER BY "{ROW}"').cast(self.found_schema)
+        schema = self.found_schema.append(pa.field(ADDED, pa.int64()))
+        self._storage.create_table(self.name, schema)
+        rows = self._storage.query(f'SELECT * FROM {quote(self.name)} ORDER BY "{ROW}"').cast(schema)
         if not rows.num_rows:
             return
-        ids = rows.column(ROW).to_numpy()
-        table = rows.drop_columns([ROW]).combine_chunks()
+        ids, added = (rows.column(name).to_numpy() for name in (ROW, ADDED))
+        table = rows.drop_columns([ROW, ADDED]).combine_chunks()
         self._segments.append(self._segment(_level(len(ids)), table, ids))
         self._next = self._flushed = int(ids[-1]) + 1
         self._rows = len(ids)
         if self.ttl_ms:
-            self._added.append((self._next, 0))
+            last = np.flatnonzero(np.append(added[1:] != added[:-1], True))
+            self._added = [(int(ids[at]) + 1, int(added[at])) for at in last]
 
 
 def _level(rows: int) -> int:
