@@ -16,7 +16,7 @@ COMMANDS = {
     "": {"--set", "--var", "--output", "--state", "--log-level", "--version"},
     "run": {"-e", "--execute", "--set", "--var", "--output", "--state", "--log-level"},
     "check": {"-e", "--execute", "--set", "--var", "--log-level"},
-    "explain": {"-e", "--execute", "--set", "--var", "--log-level"},
+    "explain": {"-e", "--execute", "--set", "--sql", "--var", "--log-level"},
     "test": set(),
 }
 

@@ -311,7 +311,8 @@ def test_options_that_are_unknown_or_missing() -> None:
     assert contract.option_error(filesystem, {"path": "/x", "auto-compaction": "true"}) == (
         'connector "filesystem" has no option "auto-compaction"\n  hint: Options: path, '
         "source.monitor-interval, source.path.regex-pattern, sink.rolling-policy.file-size, "
-        "sink.rolling-policy.rollover-interval, sink.rolling-policy.check-interval, sink.compression")
+        "sink.rolling-policy.rollover-interval, sink.rolling-policy.check-interval, sink.compression, "
+        "lookup.full-cache.periodic-reload.interval")
     assert contract.option_error(filesystem, {}) == (
         'connector "filesystem" needs the option "path"\n'
         "  hint: path: a file, a folder or a pattern to read; a folder to write to")
