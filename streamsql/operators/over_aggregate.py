@@ -18,6 +18,9 @@ from streamsql.state.table import KEY, ROW
 from streamsql.windows.window import MILLISECOND_US
 
 _FROM_END = "$end"
+_DUE = "$due"
+"""When a waiting row is given: at its time, or, behind the watermark that it came at, at the next one,
+whichever batch it is in."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +140,10 @@ class OverStep(Operator):
         if not node.time:
             shape = _timed(shape, 0)
         self._ttl_ms = ttl_of(context)
-        self._pending = database.state(f"{context.name}$pending", shape.schema, time=TIME)
+        waiting = shape.schema.append(pa.field(_DUE, pa.int64()))
+        self._pending = database.state(f"{context.name}$pending", waiting, time=_DUE)
         self._history = database.state(f"{context.name}$history", shape.schema, time=TIME, ttl_ms=self._ttl_ms)
-        self._rows = database.over(f"{context.name}$rows", self._pending.found_schema)
+        self._rows = database.over(f"{context.name}$rows", self._history.found_schema)
         self._old = database.over(f"{context.name}$old", self._history.found_schema)
         self._values = _Values(node, kept, context, quote(self._rows.name), quote(self._old.name))
         self._last = database.compute(self._kept_rows())
@@ -162,7 +166,9 @@ class OverStep(Operator):
         suspect = rows.column(TIME).to_numpy() <= rows.column(WATERMARK).to_numpy()
         if suspect.any():
             rows = self._punctual(rows, suspect)
-        self._pending.add(rows)
+        time, mark = (rows.column(n).to_numpy() for n in (TIME, WATERMARK))
+        due = np.where(time <= mark, mark + 1, time)
+        self._pending.add(rows.append_column(pa.field(_DUE, pa.int64()), pa.array(due)))
         return None
 
     def _punctual(self, rows: pa.Table, suspect: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> pa.Table:
@@ -170,7 +176,7 @@ class OverStep(Operator):
         late = suspect
         if self._node.frame.lower is not None:
             keys = np.asarray(rows.column(KEY))[suspect]
-            known = [self._history.find(keys), self._pending.find(keys)]
+            known = [self._history.find(keys), self._pending.find(keys).drop_columns([_DUE])]
             self._old.set(pa.concat_tables(known))
             self._rows.set(rows)
             late = np.isin(np.asarray(rows.column(ROW)), np.asarray(self._late.run().column(0)))
@@ -180,7 +186,7 @@ class OverStep(Operator):
         return rows.filter(pa.array(~late))
 
     def advance(self, watermark_us: int) -> Batch | None:
-        out = self._passed(self._pending.pop(watermark_us, through=True))
+        out = self._passed(self._pending.pop(watermark_us, through=True).drop_columns([_DUE]))
         self._forget(watermark_us)
         return out
 
@@ -204,7 +210,7 @@ class OverStep(Operator):
 
     def _kept_rows(self) -> str:
         """Passed and kept rows; `$end` is whether a frame of a row to come can hold the row."""
-        node, names = self._node, ", ".join(quote(n) for n in self._pending.found_schema.names)
+        node, names = self._node, ", ".join(quote(n) for n in self._history.found_schema.names)
         both = (f"(SELECT {names}, TRUE AS {quote(NEW)} FROM {quote(self._rows.name)} UNION ALL "
                 f"SELECT {names}, FALSE FROM {quote(self._old.name)})")
         depth = _depth(node)
