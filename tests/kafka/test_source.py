@@ -418,5 +418,6 @@ def test_records_that_the_embedded_broker_forgot_are_warned_of(
     for _ in range(8):
         embedded.put([b"x" * 900_000], 0)
     assert len(embedded.read()) < 8
-    assert [record.message for record in caplog.records] == [
+    warned = [record.message for record in caplog.records if "embedded broker" in record.message]
+    assert warned == [
         "the embedded broker no longer has the first records: it keeps 5 MiB a partition"]

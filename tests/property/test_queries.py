@@ -245,7 +245,7 @@ def many(bench: Bench, examples: int, number: int, *, timed: bool = False) -> No
 
 @pytest.mark.parametrize("number", range(12))
 def test_changes_of_random_queries_sum_to_the_batch_answer(bench: Bench, number: int) -> None:
-    many(bench, 40, number)
+    many(bench, 34, number)
 
 
 @pytest.mark.slow
