@@ -72,6 +72,8 @@ def _check(function: Function, args: Sequence[Typed], distinct: bool) -> None:
         raise SQLTypeError(f"{name} does not take DISTINCT here", hint=f"Write {function.signature}.")
     if not least <= len(args) <= most:
         takes = str(most) if least == most else f"{least} to {most}"
+        if distinct and name == "COUNT":
+            raise SQLTypeError("COUNT(DISTINCT …) takes one value", hint="Write COUNT(DISTINCT ROW(a, b)).")
         raise SQLTypeError(f"{name} takes {takes} argument{'s' * (takes != '1')}, not {len(args)}",
                            hint=f"Write {function.signature}.")
     if distinct and not args:

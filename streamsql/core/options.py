@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from streamsql.errors import ConnectorError, did_you_mean
+from streamsql.errors import ConnectorError, did_you_mean, nearest
 
 Kind = Literal["string", "int", "bool", "duration", "memory", "list", "float"]
 Value = str | int | float | bool | tuple[str, ...] | None
@@ -162,5 +162,7 @@ def validate(given: Mapping[str, str], declared: Iterable[Option], where: str) -
             secrets.add(key)
     for option in exact.values():
         if option.required and values[option.key] is None:
-            raise OptionError(f'{where} needs the option "{option.key}"', None, f"{option.key}: {option.doc}")
+            near = nearest(option.key, [key for key in given if key not in exact])
+            meant = f'Did you mean it by "{near}"? ' if near else ""
+            raise OptionError(f'{where} needs the option "{option.key}"', near, f"{meant}{option.key}: {option.doc}")
     return Options(values, frozenset(secrets))

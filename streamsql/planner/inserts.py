@@ -10,7 +10,7 @@ from streamsql.core.options import OptionError
 from streamsql.core.schema import Column, Schema
 from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
-from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
+from streamsql.errors import BindError, PlanError, Span, SQLTypeError, did_you_mean
 from streamsql.operators.insert import Encoded, Insert, NotNull
 from streamsql.planner import modules
 from streamsql.planner.catalog import Catalog, Materialized, Table, TableColumn
@@ -21,7 +21,7 @@ from streamsql.planner.query import QueryPlanner
 from streamsql.planner.scans import Extra, given_options, pruned, sink_spec
 from streamsql.planner.scope import Field
 from streamsql.planner.sinks import keyed, keys_of, require_taken
-from streamsql.sql import span_of
+from streamsql.sql import exp, span_of
 from streamsql.sql import statements as sql
 from streamsql.values.binder import cast
 
@@ -47,7 +47,8 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
             detail="Sink: " + _listed(targets),
             hint="Select as many columns, or name the sink's: INSERT INTO t (a, b) SELECT ….",
         )
-    given = {t.name: _cast(statement, f, t) for t, f in zip(targets, relation.fields, strict=True)}
+    places = _places(statement.query, len(targets))
+    given = {t.name: _cast(f, t, place) for t, f, place in zip(targets, relation.fields, places, strict=True)}
     columns = []
     for column in table.persisted:
         value = given.get(column.name)
@@ -87,14 +88,24 @@ def _listed(columns: list[TableColumn]) -> str:
     return ", ".join(f"{c.name} {c.type}" for c in columns)
 
 
-def _cast(statement: sql.Insert, field: Field, target: TableColumn) -> Typed:
+def _places(query: exp.Expr, columns: int) -> list[Span | None]:
+    """Where each column of the query is written; a `*` or several queries are one place for all."""
+    items = query.expressions if isinstance(query, exp.Select) else []
+    if isinstance(query, exp.Values) and len(query.expressions) == 1:
+        items = query.expressions[0].expressions
+    if len(items) != columns or any(item.is_star for item in items):
+        return [span_of(query)] * columns
+    return [span_of(item) or span_of(query) for item in items]
+
+
+def _cast(field: Field, target: TableColumn, place: Span | None) -> Typed:
     try:
         return cast(field.typed(), target.type.as_nullable(), implicit=True)
     except SQLTypeError as error:
         raise SQLTypeError(
             f'column "{target.name}" is {target.type}, the query gives {field.type}',
-            span_of(statement.query),
-            hint=f"CAST(… AS {_plain(target.type)})",
+            place,
+            hint=f"Write CAST(… AS {_plain(target.type)}).",
         ) from error
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streamsql.core.options import Option, OptionError, Options, validate
-from streamsql.errors import did_you_mean
+from streamsql.errors import did_you_mean, nearest
 from streamsql.planner import modules
 
 ENGINE: tuple[Option, ...] = (
@@ -106,7 +106,7 @@ def table_options(given: Mapping[str, str]) -> TableOptions:
     if "connector" not in given:
         raise OptionError(
             "the table has no connector",
-            None,
+            nearest("connector", given),
             f"Add WITH ('connector' = '…'); one of {', '.join(modules.names('connectors'))}.",
         )
     if "format" in given and "value.format" in given:

@@ -9,8 +9,10 @@ from streamsql.core.node import Node
 from streamsql.core.schema import TimeAttribute, quote, text_literal
 from streamsql.core.typed import Typed
 from streamsql.core.types import DataType
-from streamsql.errors import BindError, did_you_mean
+from streamsql.errors import BindError, did_you_mean, nearest
 from streamsql.sql import exp, span_of
+from streamsql.sql.cursor import sentence
+from streamsql.sql.habits import COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,24 @@ class Scope:
         owner = parts[0] if len(parts) > 1 else qualifiers[0] if len(qualifiers) == 1 else ""
         names = [f.name for f in self.fields if len(parts) == 1 or f.qualifier == parts[0]]
         where = f' in "{owner}"' if owner else ""
-        hint = did_you_mean(name, names, "Columns") if names else "There is no FROM clause."
+        hint = _column_hint(name, names, tree) if names else "There is no FROM clause."
         return BindError(f'column "{name}" does not exist{where}', span_of(tree), hint=hint)
+
+
+def _column_hint(name: str, names: list[str], tree: exp.Expr) -> str:
+    """What may have been meant by a column that does not exist: one like it, a habit, a text without quotes."""
+    select, habit = tree.find_ancestor(exp.Select), COLUMNS.get(name.upper())
+    if select is not None and any(isinstance(e, exp.Alias) and e.alias == name for e in select.expressions):
+        return f'SELECT gives "{name}" its name later: write its expression here, or SELECT … FROM (SELECT …) WHERE ….'
+    if nearest(name, names) is not None:
+        return did_you_mean(name, names, "Columns")
+    if habit is not None:
+        return sentence(habit) or ""
+    if nearest(name, ["DISTINCT"]) is not None:
+        return 'Did you mean "DISTINCT"?'
+    listed = did_you_mean(name, names, "Columns")
+    compared = isinstance(tree.parent, exp.EQ | exp.NEQ | exp.Like) and tree.parent.expression is tree
+    return f"{listed}; a text is written '{name}'" if compared else listed
 
 
 def row_field(value: Typed, name: str, tree: exp.Expr) -> Typed:

@@ -81,10 +81,13 @@ class SelectScope(Scope):
         name = aggregate_name(tree)
         if name is None:
             return None
+        filters = tree.find_ancestor(exp.Where, exp.Select) is not None and isinstance(
+            tree.find_ancestor(exp.Where, exp.Select), exp.Where)
         raise BindError(
             f"aggregate function {name} may not stand here",
             span_of(tree),
-            hint="Aggregates may stand in SELECT, HAVING and ORDER BY; not in WHERE, ON or GROUP BY.",
+            hint="WHERE filters rows before they are grouped: write HAVING after GROUP BY." if filters
+            else "Aggregates may stand in SELECT, HAVING and ORDER BY; not in WHERE, ON or GROUP BY.",
         )
 
 
@@ -193,7 +196,7 @@ def bind_aggregate(tree: exp.Expr, scope: SelectScope, *, grouped: bool) -> aggr
     while not isinstance(call, exp.Anonymous):
         if isinstance(call, exp.WithinGroup):
             raise BindError(f"{aggregate_name(call)} does not take WITHIN GROUP", span_of(call),
-                            hint="Order the values inside the call: ARRAY_AGG(x ORDER BY y).")
+                            hint=f"Order the values inside the call: {aggregate_name(call)}(x ORDER BY y).")
         if isinstance(call, exp.Filter):
             where = call.expression
             condition = boolean(

@@ -136,7 +136,8 @@ class Sources:
     def table(self, tree: exp.Table) -> Relation:
         span = span_of(tree)
         if tree.args.get("version"):
-            raise PlanError("FOR SYSTEM_TIME AS OF is not built", span_of(tree), hint="Join after aggregating.")
+            raise PlanError("FOR SYSTEM_TIME AS OF stands on the right side of a join", span_of(tree),
+                            hint="Write FROM a JOIN t FOR SYSTEM_TIME AS OF a.ts ON a.k = t.k.")
         if not tree.db and tree.name in self.common:
             return self._common(tree.name)
         assert span is not None

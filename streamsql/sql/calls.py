@@ -10,6 +10,8 @@ from sqlglot import exp
 from streamsql.sql.functions import TIME_UNITS
 from streamsql.sql.types import TypeRules
 
+_USES = {"SUBSTRING": "SUBSTRING(text, start, length)", "OVERLAY": "OVERLAY(text PLACING other FROM start)"}
+
 
 class CallRules(TypeRules):
     """The rules of calls; each special one is `_name`, found by its function's name in lower case."""
@@ -203,7 +205,9 @@ class CallRules(TypeRules):
         """A unit of EXTRACT and its like; `SQL_TSI_DAY` is DAY."""
         unit = self.kind.removeprefix("SQL_TSI_")
         if unit not in TIME_UNITS:
-            self.unexpected("a unit of time", hint=f"units are {', '.join(sorted(TIME_UNITS))}")
+            one = unit.removesuffix("S")
+            near = f'did you mean "{one}"? ' if one in TIME_UNITS else ""
+            self.unexpected("a unit of time", hint=f"{near}Units are {', '.join(sorted(TIME_UNITS))}")
         self.index += 1
         return self.variable(unit)
 
@@ -277,6 +281,8 @@ class CallRules(TypeRules):
         for count, word in enumerate(words, start=2):
             if count > required and self.at(")"):
                 break
+            if count <= required and not commas and not self.at(word):
+                self.unexpected(f'"," or "{word}"', hint=f"write {_USES[name]}")
             self.expect("," if commas else word)
             items.append(self.expression())
         return exp.Anonymous(this=name, expressions=items)

@@ -13,6 +13,7 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from streamsql.errors import ParseError, Source, Span
+from streamsql.sql.habits import PLACES
 from streamsql.sql.keywords import NOT_FUNCTIONS, RESERVED
 from streamsql.sql.lexer import tokenize
 from streamsql.sql.spans import place
@@ -31,6 +32,9 @@ _KINDS = {
     TokenType.HINT: "/*+",
     TokenType.NEQ: "<>",
 }
+
+_BEFORE_NAMES = ("FROM", "JOIN", "INTO", "TABLE", "AS", ".")
+"""Words after which a name stands: it may be like a keyword and is none."""
 
 
 class Cursor:
@@ -107,7 +111,7 @@ class Cursor:
         if self.kind == '"':
             self.double_quoted()
         meant = self._misspelt()
-        hint = f'did you mean "{meant}"?' if meant else hint or self._slip()
+        hint = f'did you mean "{meant}"?' if meant else hint or PLACES.get(self.kind) or self._slip()
         self.fail(f"expected {expected} but found {self.found()}", self.here(), hint=hint)
 
     def _misspelt(self) -> str:
@@ -120,6 +124,8 @@ class Cursor:
         for index in (self.index, self.index - 1):
             words = here | self._tried.get(index, set())
             if index < 0 or self.tokens[index].token_type != TokenType.VAR or self.kinds[index] in RESERVED:
+                continue
+            if index < self.index and index and self.kinds[index - 1] in _BEFORE_NAMES:
                 continue
             meant = _meant(self.kinds[index], sorted(w for w in words if w[:1].isalpha() and len(w) > 1))
             if meant:
@@ -138,8 +144,12 @@ class Cursor:
         raise ParseError(message, span, source=self.source, hint=sentence(hint))
 
     def _slip(self) -> str | None:
-        """The hint for a word or a value that follows another: most often a comma is missing."""
+        """The hint for a comma before nothing, and for a word or a value that follows another: its comma is missing."""
         before = self.kinds[self.index - 1] if self.index else ""
+        if before == "," and self.kind in (")", "]", "FROM", ";", ""):
+            return "remove the comma" + (f" before {self.found()}" if self.kind else " at the end")
+        if before == self.kind == "=":
+            return PLACES["=="]
         value = self.kind in ("'", "0") or self.at_name()
         after = before in ("`", "'", "0", ")") or (before[:1].isalpha() and before not in RESERVED)
         return f"is a comma missing before {self.found()}?" if value and after else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal, NoReturn, TypeAlias
 
 from streamsql.errors import Span
+from streamsql.sql.keywords import RESERVED
 from streamsql.sql.queries import QueryRules
 from streamsql.sql.statements import (
     ColumnDef,
@@ -19,6 +20,7 @@ from streamsql.sql.statements import (
     Statement,
     WatermarkDef,
 )
+from streamsql.sql.types import TYPE_WORDS
 
 Kind: TypeAlias = Literal["TABLE", "VIEW", "FUNCTION", "MATERIALIZED TABLE", "MATERIALIZED VIEW"]
 _LIKE_WHAT = (
@@ -165,6 +167,10 @@ class DefinitionRules(QueryRules):
                 if table.watermark is not None:
                     self.fail("a table has one watermark", self.here())
                 table = replace(table, watermark=self._watermark())
+            elif self.at("FOREIGN", "CHECK", "INDEX") or (self.at("KEY") and self.ahead() == "("):
+                self.fail(f"{self.kind} is not supported", self.here(), hint="filter with WHERE: nothing is enforced")
+            elif self.at_name() and self.ahead() in ("KEY", "FOR"):
+                self._no_column()
             elif self.at("PRIMARY", "CONSTRAINT", "UNIQUE"):
                 table = self._key(table, self._constraint())
             else:
@@ -178,6 +184,11 @@ class DefinitionRules(QueryRules):
         self.expect(")", hint=f"is a comma missing before {self.found()}?" if self.at_name() else None)
         return replace(table, columns=tuple(columns))
 
+    def _no_column(self) -> NoReturn:
+        """A column of the type KEY or FOR: a word of the language is misspelt."""
+        self._try(("PRIMARY", "CONSTRAINT", "UNIQUE", "WATERMARK"))
+        self.unexpected("a column, PRIMARY KEY or WATERMARK FOR")
+
     def _key(self, table: CreateTable, key: tuple[Name, ...]) -> CreateTable:
         if table.primary_key:
             self.fail(
@@ -188,6 +199,9 @@ class DefinitionRules(QueryRules):
     def _column_definition(self) -> tuple[ColumnDef, bool]:
         """A column, and whether it is the primary key."""
         start = self.index
+        if self.kind in RESERVED and self.ahead() in TYPE_WORDS:
+            self.fail(f"expected a column but found {self.found()}", self.here(),
+                      hint=f"{self.found()} is a reserved word: write `{self.token.text}` to use it as a name")
         name = self.identifier("a column").name
         span = self.since(start)
         key = False
@@ -241,7 +255,8 @@ class DefinitionRules(QueryRules):
 
     def _watermark(self) -> WatermarkDef:
         start = self.index
-        self.expect("WATERMARK", "FOR")
+        how = "write WATERMARK FOR ts AS ts - INTERVAL '5' SECOND"
+        self.expect("WATERMARK", "FOR", hint=how)
         column = self.identifier("a time column")
         if self.at("."):
             self.fail(
@@ -249,7 +264,7 @@ class DefinitionRules(QueryRules):
                 self.here(),
                 hint="declare the field as a column: ts AS r.ts",
             )
-        self.expect("AS")
+        self.expect("AS", hint=how)
         expression = self.expression()
         return WatermarkDef(column.name, expression, self.since(start))
 
@@ -271,7 +286,7 @@ class DefinitionRules(QueryRules):
 
     def options(self) -> tuple[OptionDef, ...]:
         """`('key' = 'value', …)`; keys and simple values may do without quotes."""
-        self.expect("(")
+        self.expect("(", hint="write WITH ('key' = 'value', …)")
         found: list[OptionDef] = []
         while not self.at(")"):
             if found:
@@ -287,7 +302,7 @@ class DefinitionRules(QueryRules):
         start = self.index
         key = self.option_key()
         key_span = self.since(start)
-        self.expect("=")
+        self.expect("=", hint="write 'key' = 'value'")
         start = self.index
         return OptionDef(key, self.option_value(), key_span, self.since(start))
 
@@ -299,7 +314,7 @@ class DefinitionRules(QueryRules):
         while self.kind[:1].isalpha() or self.at("_", "`", "-", ".", "0") or self.kind[:1] == "_":
             self.index += 1
         if self.index == start:
-            self.unexpected("an option", hint="write 'key' = 'value'")
+            self.unexpected("an option", hint=self._slip() or "write 'key' = 'value'")
         return self.text(self.since(start))
 
     def option_value(self) -> str:
@@ -321,6 +336,8 @@ class DefinitionRules(QueryRules):
         if self.take("MATERIALIZED"):
             kept: Kind = "MATERIALIZED VIEW" if self.expect_any("TABLE", "VIEW") == "VIEW" else "MATERIALIZED TABLE"
         else:
+            if self.at_name() and self.ahead() in (";", ""):
+                self.unexpected('"TABLE", "VIEW" or "FUNCTION"', hint=f"write DROP TABLE {self.token.text}")
             word = self.expect_any("TABLE", "VIEW", "FUNCTION", "STREAM", "SOURCE", "SINK")
             kinds: dict[str, Kind] = {"VIEW": "VIEW", "FUNCTION": "FUNCTION"}
             kept = kinds.get(word, "TABLE")

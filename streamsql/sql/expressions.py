@@ -79,6 +79,9 @@ class ExpressionRules(CallRules):
 
     def _truth(self) -> exp.Expression:
         start = self.index
+        if not self.at("NULL", "TRUE", "FALSE", "UNKNOWN", "DISTINCT", "JSON"):
+            self.unexpected('"NULL", "TRUE", "FALSE", "UNKNOWN", "DISTINCT FROM" or "JSON"',
+                            hint="compare a value with =")
         word = self.expect_any("NULL", "TRUE", "FALSE", "UNKNOWN", "DISTINCT", "JSON")
         if word == "UNKNOWN":
             return self.put(exp.Var(this="UNKNOWN"), start)
@@ -229,8 +232,6 @@ class ExpressionRules(CallRules):
             self.fail(
                 "parameters are not supported", self.here(), hint='write the value, or "${name}" in a script'
             )
-        if self.kinds[self.index - 1] == "," and self.kind in ("FROM", ")"):
-            self.unexpected("an expression", hint=f"remove the comma before {self.found()}")
         if self.kind in RESERVED:
             self.identifier("an expression")
         self.unexpected("an expression")

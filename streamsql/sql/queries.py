@@ -22,6 +22,8 @@ class QueryRules(RelationRules):
     def query(self) -> exp.Expression:
         start = self.index
         common = self._with()
+        if common is not None and self.at("INSERT"):
+            self.fail("WITH stands after INSERT INTO", self.here(), hint="write INSERT INTO t WITH x AS (…) SELECT …")
         query = self._modified(self._set_expression())
         if common is not None:
             if query.args.get("with_") or isinstance(query, exp.Values):
@@ -51,7 +53,8 @@ class QueryRules(RelationRules):
     def _common_table(self) -> exp.CTE:
         start = self.index
         alias = exp.TableAlias(this=self.identifier())
-        if self.at("("):
+        how = f"write WITH {alias.this.name} AS (SELECT …)"
+        if self.at("(") and self.ahead() not in QUERY_WORDS:
             self.expect("(")
             columns = [self.identifier("a column")]
             while self.take(","):
@@ -59,7 +62,7 @@ class QueryRules(RelationRules):
             self.expect(")")
             alias.set("columns", columns)
         alias = self.put(alias, start)
-        self.expect("AS", "(")
+        self.expect("AS", "(", hint=how)
         query = self.query()
         self.expect(")")
         return self.put(exp.CTE(this=query, alias=alias), start)
@@ -194,6 +197,9 @@ class QueryRules(RelationRules):
             self.fail(
                 "SELECT STREAM is not Flink SQL", self.here(), hint="every query is a stream: write SELECT"
             )
+        if self.at("TOP") and self.ahead() == "0":
+            count = self.tokens[self.index + 1].text
+            self.fail("TOP is not Flink SQL", self.here(), hint=f"write LIMIT {count} at the end")
         select = exp.Select()
         if self.take_any("DISTINCT", "ALL") == "DISTINCT":
             select.set("distinct", self.put(exp.Distinct(), self.index - 1))
@@ -212,11 +218,11 @@ class QueryRules(RelationRules):
 
     def _item(self) -> exp.Expression:
         start = self.index
-        if self.take("*"):
-            if self._star_modifier():
-                self.fail(f"* {self.kind} is not Flink SQL", self.here(), hint="list the columns")
-            return self.put(exp.Star(), start)
-        value = self.expression()
+        value = self.put(exp.Star(), start) if self.take("*") else self.expression()
+        if value.is_star and self._star_modifier():
+            self.fail(f"* {self.kind} is not Flink SQL", self.here(), hint="list the columns")
+        if isinstance(value, exp.Star):
+            return value
         if self.take("AS") or (self.at_name() and not self.at_clause()):
             return self.put(exp.Alias(this=value, alias=self.identifier("an alias")), start)
         return value

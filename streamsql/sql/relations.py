@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from streamsql.errors import did_you_mean
 from streamsql.sql.expressions import AFTER_QUERY, QUERY_WORDS
 from streamsql.sql.match import MatchRules
 from streamsql.sql.tree import WindowTable
@@ -234,6 +235,9 @@ class RelationRules(MatchRules):
         """`TUMBLE(…)` and its like, or another function that returns rows."""
         start = self.index
         name = self.token.text.upper()
+        if name not in WINDOW_FUNCTIONS and self.ahead(2) == "TABLE" and self.ahead(4) == ",":
+            self.fail(f'window function "{name}" does not exist', self.here(),
+                      hint=did_you_mean(name, WINDOW_FUNCTIONS, "Window functions"))
         if name not in WINDOW_FUNCTIONS or self.at("`"):
             return self.put(exp.Lateral(this=self.call()), start)
         self.index += 1

@@ -8,8 +8,9 @@ from typing import Literal, NoReturn
 from sqlglot import exp
 
 from streamsql.errors import ParseError, Source, Span, SQLError, nearest
-from streamsql.sql import materialized
+from streamsql.sql import habits, materialized
 from streamsql.sql.foreign import ForeignRules
+from streamsql.sql.habits import STATEMENTS
 from streamsql.sql.literals import interval_value
 from streamsql.sql.statements import (
     CreateTable,
@@ -58,6 +59,9 @@ class ScriptRules(ForeignRules):
         if self.kind in UNSUPPORTED:
             what, hint = UNSUPPORTED[self.kind]
             self.fail(f"{what} is not supported", self.here(), hint=hint)
+        if self.kind in STATEMENTS:
+            self.fail(f"expected a statement but found {self.found()}", self.here(),
+                      hint=f"write {STATEMENTS[self.kind]}")
         words = [*_STATEMENTS, "SELECT", "WITH", "VALUES"]
         near = nearest(self.token.text, words)
         self.fail(
@@ -110,6 +114,8 @@ class ScriptRules(ForeignRules):
     def _insert(self) -> Insert:
         start = self.index
         self.expect("INSERT")
+        if not self.at("INTO", "OVERWRITE"):
+            self.unexpected('"INTO"', hint="write INSERT INTO t SELECT …")
         overwrite = self.expect_any("INTO", "OVERWRITE") == "OVERWRITE"
         self.take("TABLE")
         name = self.qualified("a table")
@@ -185,7 +191,7 @@ class ScriptRules(ForeignRules):
         elif self.at(*_QUERY_WORDS, "INSERT", "EXECUTE", "CREATE"):
             inner = self.statement()
         else:
-            self.unexpected("a query, INSERT or a statement set")
+            self.unexpected("a query, INSERT or a statement set", hint="write EXPLAIN SELECT … or EXPLAIN INSERT …")
         return Explain(self.source, self.since(start), inner, tuple(options))
 
     def _describe(self) -> Describe:
@@ -221,7 +227,9 @@ class ScriptRules(ForeignRules):
             else:
                 user = "USER " if self.at_all("USER", "FUNCTIONS") and self.take("USER") else ""
             if not self.at(*SHOWN):
-                self.unexpected(f"one of {', '.join(SHOWN)}", hint=UNSUPPORTED["SHOW"][1])
+                known = habits.SHOWN.get(self.kind)
+                hint = f"write {known}" if known else UNSUPPORTED["SHOW"][1]
+                self.unexpected(f"one of {', '.join(SHOWN)}", hint=hint)
             what = user + self.kind
             self.index += 1
             if what == "COLUMNS":
@@ -242,6 +250,8 @@ class ScriptRules(ForeignRules):
         key = self.option_key()
         self.expect("=", hint="write SET 'key' = 'value'")
         value = self.option_value()
+        if self.kind and not self.at(";"):
+            self.unexpected("the end of the statement", hint="write SET 'key' = 'value', the value in quotes")
         return Set(self.source, self.since(start), key, value)
 
     def _reset(self) -> Reset:

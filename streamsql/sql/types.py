@@ -12,6 +12,7 @@ from streamsql.core import types
 from streamsql.core.types import DataType
 from streamsql.errors import ParseError, Source, Span, SQLTypeError, did_you_mean
 from streamsql.sql.cursor import Cursor
+from streamsql.sql.habits import TYPES
 from streamsql.sql.spans import span_of
 
 _PLAIN = {
@@ -34,14 +35,8 @@ _FRACTIONAL = ("TIME", "TIMESTAMP", "TIMESTAMP_LTZ")
 _UNSUPPORTED = {
     "RAW": "Declare the column as BYTES.",
     "STRUCTURED": "Write ROW<…>.",
-    "REAL": "Write FLOAT.",
-    "CLOB": "Write STRING.",
-    "BLOB": "Write BYTES.",
-    "JSON": "Write STRING.",
-    "BITMAP": "Write BYTES.",
-    "DATETIME": "Write TIMESTAMP(3).",
-    "UUID": "Write STRING.",
-    "SYMBOL": "Write STRING.",
+    **{word: f"Write {TYPES[word]}."
+       for word in ("REAL", "CLOB", "BLOB", "JSON", "BITMAP", "DATETIME", "UUID", "SYMBOL")},
 }
 TYPE_WORDS = (
     *_PLAIN,
@@ -126,12 +121,13 @@ class TypeRules(Cursor):
     def _unknown_type(self) -> None:
         if not self.at_name() or self.at("`"):
             self.unexpected("a type")
+        foreign = TYPES.get(self.kind)
         named = [w for w in TYPE_WORDS if w not in ("TEXT", "STRUCT", "TIMESTAMPTZ", "DEC", "CHARACTER")]
         raise SQLTypeError(
             f'type "{self.token.text}" does not exist',
             self.here(),
             source=self.source,
-            hint=did_you_mean(self.token.text, named, "Types"),
+            hint=f"Write {foreign}." if foreign else did_you_mean(self.token.text, named, "Types"),
         )
 
     def _sized(self, word: str, span: Span) -> DataType:

@@ -15,8 +15,9 @@ from typing import NoReturn, Protocol
 
 from streamsql.core.schema import text_literal
 from streamsql.core.types import BOOLEAN, MAX_LENGTH, STRING, DataType
-from streamsql.errors import BindError, PlanError, Span, SQLTypeError, did_you_mean
+from streamsql.errors import BindError, PlanError, Span, SQLTypeError
 from streamsql.sql import data_type, exp, span_of
+from streamsql.sql.habits import NODES, function_hint
 from streamsql.values import arithmetic, comparison, constructors, literals, patterns, periods
 from streamsql.values.casts import cast, castable, implicitly_castable, session_zone
 from streamsql.values.functions import lookup, names
@@ -65,7 +66,8 @@ class Binder:
         if found is not None:
             return found
         if rule is None:
-            raise BindError(f"{tree.key} cannot stand in an expression", span_of(tree))
+            message, hint = NODES.get(tree.key, (f"{tree.key} cannot stand in an expression", None))
+            raise BindError(message, span_of(tree), hint=hint)
         try:
             return rule(self, tree)
         except (SQLTypeError, BindError) as error:
@@ -148,7 +150,7 @@ def _arithmetic_hint(sign: str, tree: exp.Expr, left: DataType, right: DataType)
             join = [f"CAST({shown[i]} AS STRING)" if i != at else shown[i] for i in (0, 1)]
             other = f", or {' || '.join(join)} to join texts" if sign == "+" else ""
             return f"Write CAST({shown[at]} AS {number.as_nullable()}) to count with it{other}."
-    if left.is_timestamp and right.is_numeric and sign in "+-":
+    if left.is_timestamp and (right.is_numeric or right.root in texts) and sign in "+-":
         return f"Write {shown[0]} {sign} INTERVAL '1' SECOND for a span of time."
     if left.is_timestamp and right.is_timestamp and sign == "-":
         return f"Write TIMESTAMPDIFF(SECOND, {shown[1]}, {shown[0]})."
@@ -363,7 +365,7 @@ def _call(binder: Binder, tree: exp.Expr) -> Typed:
     function = lookup(name)
     if function is None:
         raise BindError(f'function "{name}" does not exist', span_of(tree),
-                        hint=did_you_mean(name, [*names(), *binder.also], "Functions"))
+                        hint=function_hint(name, [*names(), *binder.also]))
     if function.local_only and binder.strict:
         raise PlanError(f'function "{name}" is not in Flink', span_of(tree),
                         hint="SET 'streamsql.strict' = 'false' allows what only runs here.")
