@@ -18,8 +18,12 @@ Errors of DuckDB, Kafka and sqlglot never leave their door unwrapped.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+LINE_CELLS = 160
+"""Of a longer line of SQL an error shows the part around its caret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +119,40 @@ class SQLError(StreamSQLError):
         return self.span.position(self.source.text)[1] if self.span and self.source else None
 
     def __str__(self) -> str:
+        return self.shown()
+
+    def shown(self, cells: int = LINE_CELLS) -> str:
+        """The error as text; its line of SQL takes at most `cells` places on the screen."""
         if self.source is None or self.span is None:
             origin = f"{self.source.origin}: " if self.source else ""
             return origin + self.message + self._notes()
         text = self.source.text
         line, column = self.span.position(text)
-        shown = text.split("\n")[line - 1].replace("\t", " ").rstrip("\r")
-        width = max(1, min(self.span.end - self.span.start, len(shown) - column + 1))
-        caret = " " * (column - 1) + "^" * width
+        written = text.split("\n")[line - 1].replace("\t", " ").rstrip("\r")
+        length = max(1, min(self.span.end - self.span.start, len(written) - column + 1))
+        part, start = _around(written, column - 1, cells)
+        before = _cells(part[:start])
+        caret = " " * before + "^" * max(1, min(_cells(part[start : start + length]), cells - before))
         head = f"{self.source.origin}:{line}:{column}: {self.message}"
-        return f"{head}\n  {shown}\n  {caret}" + self._notes()
+        return f"{head}\n  {part}\n  {caret}" + self._notes()
+
+
+def _cells(text: str) -> int:
+    """The places that `text` takes on a screen: two for a wide character, none for one that combines."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
+
+
+def _around(line: str, at: int, cells: int) -> tuple[str, int]:
+    """The part of a line around the character `at`, with … where it is cut, and where `at` is in it."""
+    if _cells(line) <= cells:
+        return line, at
+    start = max(0, at - cells // 2)
+    cut = "…" if start else ""
+    end = start
+    room = cells - len(cut) - 1
+    while end < len(line) and (room := room - _cells(line[end])) >= 0:
+        end += 1
+    return f"{cut}{line[start:end]}{'…' if end < len(line) else ''}", at - start + len(cut)
 
 
 class ParseError(SQLError):

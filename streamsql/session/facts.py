@@ -19,13 +19,17 @@ from streamsql.values.user import UserFunction
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement gave: a message, a table of facts, or a query that can be read."""
+    """What a statement gave: a message, a table of facts, or a query that can be read.
+
+    statements  how many statements of the text it answers: INSERTs that are one job have one Result
+    """
 
     kind: Literal["message", "table", "query", "job"]
     message: str = ""
     columns: tuple[tuple[str, str], ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()
     query: Query | None = None
+    statements: int = 1
 
 
 class CatalogView:

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-import pyarrow as pa
-
 from streamsql.connectors.memory import NAMESPACE, MemoryTable, Namespace
 from streamsql.core.batch import SEQ, WATERMARK
 from streamsql.core.clock import Clock, SystemClock
-from streamsql.core.node import Node
 from streamsql.core.schema import Column, Schema, quote, text_literal
 from streamsql.core.types import STRING
 from streamsql.engine.checkpoint import fingerprint_of
-from streamsql.engine.job import INTERVAL, Job, Watch
-from streamsql.engine.plan import JobPlan
+from streamsql.engine.job import Watch
 from streamsql.engine.side import SideTables
-from streamsql.errors import BindError, Source, SQLError, StateError, StreamSQLError, UsageError, did_you_mean
-from streamsql.operators.keep import Keep, Shelf, log_schema
+from streamsql.errors import BindError, Source, SQLError, StreamSQLError, UsageError, did_you_mean
 from streamsql.planner.catalog import Catalog, TableColumn
 from streamsql.planner.planner import Plan, Planner
-from streamsql.planner.relational import Constant, leaves
+from streamsql.planner.relational import Constant
 from streamsql.session.facts import CatalogView, Facts, Result
 from streamsql.session.query import Query
+from streamsql.session.running import Running, Surroundings, job_of
 from streamsql.session.settings import SETTINGS, checked
 from streamsql.sql import parse
 from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
-from streamsql.values import user_calls
 from streamsql.values.user import Declaration, F, described
 
 S = TypeVar("S", bound=st.Statement)
@@ -59,9 +55,7 @@ class Session:
         self.namespace = Namespace()
         self._catalog = Catalog()
         self.sides = SideTables()
-        self.queries: list[Query] = []
-        self._shelves: dict[str, Shelf] = {}
-        self._jobs = 0
+        self._running = Running(self.settings, self.clock, threaded=threaded)
         self._facts = Facts(self._catalog, self.settings)
 
     def __enter__(self) -> Session:
@@ -74,9 +68,12 @@ class Session:
 
     def close(self) -> None:
         """Stop what runs, finishing its epoch."""
-        for query in self.queries:
-            query.stop()
-        self.queries = []
+        self._running.stop_all()
+
+    @property
+    def queries(self) -> list[Query]:
+        """What runs, and what has run."""
+        return self._running.queries
 
     def catalog(self) -> CatalogView:
         return CatalogView(self._catalog, self.settings)
@@ -135,13 +132,15 @@ class Session:
         after them. Raises StreamSQLError; the statements before the one at fault have been run.
         """
         pending: list[st.Insert] = []
+        answered = 0  # INSERTs whose job is still to come; that of a CREATE … AS has a Result of its own
         for statement in parse(substituted(Source(text, origin), variables or {})):
             if isinstance(statement, st.Insert):
                 pending.append(statement)
+                answered += 1
                 continue
             if pending and not _only_adds(statement):
-                yield self._inserts(pending)
-                pending = []
+                yield replace(self._inserts(pending), statements=answered)
+                pending, answered = [], 0
             if isinstance(statement, st.CreateTable) and statement.query is not None:
                 made = self._planned(statement, self.planner.create_table_as)
                 pending += [made] if made is not None else []
@@ -149,7 +148,7 @@ class Session:
                 continue
             yield self._statement(statement)
         if pending:
-            yield self._inserts(pending)
+            yield replace(self._inserts(pending), statements=answered)
 
     def sql(self, text: str) -> Query:
         """One statement that runs: a SELECT to be read, or an INSERT to be started. DDL runs at once
@@ -252,7 +251,7 @@ class Session:
             case st.Drop():
                 gone = planner.drop(statement)
                 if gone and statement.kind.startswith("MATERIALIZED"):
-                    self._forget(statement.name.last)
+                    self._running.forget(statement.name.last)
                 kind = statement.kind.lower()
                 return Result("message", f'{kind} "{statement.name}" {"dropped" if gone else "was not there"}')
             case st.Explain():
@@ -267,7 +266,7 @@ class Session:
             case st.Describe():
                 return self._facts.describe(statement)
             case st.StopJob():
-                return self._stop(statement)
+                return Result("message", self._running.stop(statement))
             case st.CreateFunction():
                 return _created("function", statement.name, planner.create_function(statement))
         raise UsageError(f"{type(statement).__name__} is not built")
@@ -285,77 +284,21 @@ class Session:
         if plan is None:
             return _created("materialized table", statement.name, None)
         if replaced:
-            self._forget(statement.name.last)
-        name = _job_of(statement.name.last)
+            self._running.forget(statement.name.last)
+        name = job_of(statement.name.last)
         query = self.query(plan, statement.text, name, statement, freshness_ms=statement.freshness_ms)
-        state = self._state(name)
+        state = self._running.state(name)
         if statement.or_replace and state is not None and fingerprint_of(state) not in ("", query.fingerprint):
-            _remove(state)
+            self._running.remove_state(name)
         if self._threaded:
             query.start()
         return Result("job", f'job {query.name} keeps the rows of materialized table "{statement.name}"', query=query)
 
-    def _forget(self, name: str) -> None:
-        """Stop the job of a materialized table, and let go of its rows and its state."""
-        self._shelves.pop(name, None)
-        for query in [q for q in self.queries if q.name == _job_of(name)]:
-            query.stop()
-            self.queries.remove(query)
-        state = self._state(_job_of(name))
-        if state is not None:
-            _remove(state)
-
-    def _changes(self, name: str) -> pa.Table:
-        """The changes that a materialized table has published; see `operators.keep.Shelf`."""
-        kept = self._catalog.materialized.get(name)
-        if kept is None or kept.schema is None or name not in self._shelves:
-            raise StateError(f'materialized table "{name}" is not there any more')
-        return self._shelves[name].changes(name, log_schema(kept.schema, kept.append_only))
-
-    def _state(self, name: str) -> Path | None:
-        folder = self.settings["streamsql.state.dir"]
-        return _state_file(Path(folder), name) if folder else None
-
     def query(self, plan: Plan, text: str, name: str = "", statement: st.Statement | None = None, *,
               freshness_ms: int = 0) -> Query:
-        """A query of this session for a plan; it does not run yet. A name given anew resumes its state.
-
-        freshness_ms: how often its epochs are committed, if not as the session says
-        """
-        self._jobs += not name
-        name = name or f"job-{self._jobs}"
-        settings = {**self.settings, **({INTERVAL: f"{freshness_ms} ms"} if freshness_ms else {})}
-        job_plan = JobPlan(plan.roots, plan.text, settings)
-        state = None if isinstance(statement, st.Select) and _reads_once(_leaves(plan)) else self._state(name)
-        root, shelf = plan.roots[0], Shelf()
-        if isinstance(root, Keep):
-            self._shelves[root.name] = shelf
-            if not self._threaded:
-                shelf.publish(())  # nobody waits on the thread that runs it
-        kept = isinstance(root, Keep)
-
-        functions = dict(self._catalog.functions)
-
-        def job(query: Query) -> Job:
-            return Job(
-                job_plan,
-                clock=self.clock,
-                sides=self.sides,
-                take=query.take if not (kept and self._threaded) else None,
-                shelf=shelf,
-                kept=self._changes,
-                state=state,
-                threaded=self._threaded,
-                threads=int(self.settings["streamsql.threads"]),
-                prepare=lambda database: user_calls.load(database, functions, repr(plan.roots)),
-                watch=self.watch,
-            )
-
-        query = Query(plan, job, self.clock, name, text, threaded=self._threaded, statement=statement)
-        if kept:
-            query.on_end(lambda failed: shelf.ended(query.error if failed else None))
-        self.queries.append(query)
-        return query
+        """A query of this session for a plan; it does not run yet. A name given anew resumes its state."""
+        around = Surroundings(self._catalog, self.sides, self.watch)
+        return self._running.query(around, plan, text, name, statement, freshness_ms)
 
     def _set(self, key: str, value: str) -> None:
         self.settings[key] = checked(key, value)
@@ -380,54 +323,14 @@ class Session:
             self.settings.pop(statement.key, None)
         return Result("message", f"{statement.key or 'all settings'} reset")
 
-    def _stop(self, statement: st.StopJob) -> Result:
-        query = next((q for q in self.queries if q.name == statement.job), None)
-        if query is None:
-            raise BindError(
-                f'job "{statement.job}" does not exist',
-                statement.span,
-                hint=did_you_mean(statement.job, [q.name for q in self.queries], "Jobs"),
-            )
-        query.stop()
-        return Result("message", f"job {statement.job} stopped")
-
-
-def _leaves(plan: Plan) -> list[Node]:
-    return [leaf for root in plan.roots for leaf in leaves(root)]
-
-
-def _reads_once(found: Sequence[Node]) -> bool:
-    """Constants alone, or rows kept elsewhere: a SELECT of them is answered anew each time, not gone on with."""
-    constants = [leaf for leaf in found if isinstance(leaf, Constant)]
-    return len(constants) == len(found) or any(c.kept for c in constants)
-
-
 def _created(kind: str, name: st.Name, made: object) -> Result:
     return Result("message", f'{kind} "{name}" {"created" if made is not None else "exists already"}')
-
-
-def _job_of(name: str) -> str:
-    """The job that keeps the rows of a materialized table."""
-    return f"materialized-{name}"
-
-
-def _remove(state: Path) -> None:
-    for path in (state, state.with_name(f"{state.name}.wal")):
-        path.unlink(missing_ok=True)
 
 
 def _only_adds(statement: st.Statement) -> bool:
     """It makes a new name: what was written before it means the same after it."""
     creates = st.CreateTable | st.CreateView | st.CreateFunction | st.CreateMaterialized
     return isinstance(statement, creates) and not statement.or_replace
-
-
-def _state_file(folder: Path, name: str) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f'the state directory "{folder}" cannot be made: {error.strerror}') from error
-    return folder / f"{name}.duckdb"
 
 
 def _fixed(result: Result) -> Plan:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
 from rich.text import Text
 
-from streamsql.errors import StreamSQLError, UsageError
+from streamsql.errors import ParseError, SQLError, StreamSQLError, UsageError
 from streamsql.planner import modules
 from streamsql.shell.completion import Names
 from streamsql.shell.interrupts import end_at_once
@@ -18,7 +19,7 @@ from streamsql.shell.progress import LiveLine, LogLines
 from streamsql.shell.prompt import Prompt, command, ready
 from streamsql.shell.render import OutputFormat, Screen
 from streamsql.shell.runner import DONE, Runner, exit_code, report
-from streamsql.sql.lexer import apart
+from streamsql.sql.lexer import apart, split
 
 if TYPE_CHECKING:
     from streamsql.session import Session
@@ -31,7 +32,11 @@ A statement may have several lines; `;` ends it and Enter runs it.
   EXPLAIN SELECT …       the plan, with changelog mode, watermark and state
   SET 'key' = 'value'    SET lists the settings, RESET 'key' undoes one
 Tab completes · Up and Ctrl-R go through the history · Ctrl-X Ctrl-E opens an editor
-help shows this · quit, exit or Ctrl-D leaves, and stops the jobs that run"""
+help shows this · quit, \\q or Ctrl-D leaves, and stops the jobs that run"""
+
+
+LEFT_SHOWN = 3
+"""Statements that did not run are named up to this number."""
 
 
 def main(session: Session, output: OutputFormat, variables: Mapping[str, str]) -> int:
@@ -53,8 +58,8 @@ class Terminal:
 
     def loop(self) -> int:
         """Ask, run, show; until Ctrl-D or `quit`."""
-        self._screen.print(Text(f"streamsql {version('streamsql')} · `;` ends a statement · help · "
-                                "Ctrl-D leaves", style="dim"))
+        self._screen.note(Text(f"streamsql {version('streamsql')} · `;` ends a statement · help · "
+                               "Ctrl-D leaves", style="dim"))
         while True:
             self._runner.reap()
             try:
@@ -74,12 +79,37 @@ class Terminal:
         if command(text) == "help":
             self._screen.print(HELP)
             return
+        statements = split(text)
         try:
             self._runner.run(text, "<sql>", self._variables)
         except StreamSQLError as error:
             report(error, self._screen)
+            self._not_run(left(statements, self._runner.done, error))
         except KeyboardInterrupt:
-            self._screen.print(Text("interrupted", style="dim"))
+            if not self._runner.stopped:
+                self._screen.print(Text("interrupted", style="dim"))
+            self._not_run(statements[self._runner.done + (not self._runner.stopped) :])
+
+    def _not_run(self, statements: Sequence[str]) -> None:
+        """Say which statements of a text were left out because one before them failed."""
+        if statements:
+            shown = [shortened(statement) for statement in statements[:LEFT_SHOWN]]
+            more = f" and {len(statements) - LEFT_SHOWN} more" if len(statements) > LEFT_SHOWN else ""
+            self._screen.note(Text(f"not run: {' '.join(shown)}{more}", style="dim"))
+
+
+def left(statements: Sequence[str], done: int, error: StreamSQLError) -> Sequence[str]:
+    """The statements that did not run beside the one at fault: all the others if the text is not the language."""
+    if isinstance(error, ParseError) and done == 0 and error.source is not None and error.span is not None:
+        wrong = sum(1 for _ in apart(error.source.text[: error.span.start + 1])) - 1
+        return [*statements[:wrong], *statements[wrong + 1 :]]
+    return statements[done + 1 :]
+
+
+def shortened(statement: str) -> str:
+    """A statement in one line of at most 40 characters."""
+    line = " ".join(statement.split())
+    return line if len(line) <= 40 else f"{line[:38]}…;"
 
 
 def piped(session: Session, lines: Iterable[str], output: OutputFormat, variables: Mapping[str, str]) -> int:
@@ -91,8 +121,8 @@ def piped(session: Session, lines: Iterable[str], output: OutputFormat, variable
     screen, notes = Screen(sys.stdout), Screen(sys.stderr)
     progress = LiveLine(notes) if notes.terminal else LogLines()
     runner = Runner(session, screen, notes, output, progress, end_at_once)
-    code = DONE
-    for text in texts_of(lines):
+    code, read = DONE, [""]
+    for text in texts_of(_kept(lines, read)):
         word = command(text)
         if word == "help":
             screen.print(HELP)
@@ -102,7 +132,7 @@ def piped(session: Session, lines: Iterable[str], output: OutputFormat, variable
             try:
                 runner.run(text, "<stdin>", variables)
             except StreamSQLError as error:
-                report(error, notes)
+                report(_whole(error, read[0]), notes)
                 code = exit_code(error)
     try:
         runner.finish()
@@ -110,6 +140,24 @@ def piped(session: Session, lines: Iterable[str], output: OutputFormat, variable
         report(error, notes)
         code = exit_code(error)
     return code
+
+
+def _kept(lines: Iterable[str], read: list[str]) -> Iterator[str]:
+    """The lines, of which `read[0]` holds all that came."""
+    for line in lines:
+        read[0] += line
+        yield line
+
+
+def _whole(error: StreamSQLError, read: str) -> StreamSQLError:
+    """The error with what stood before its statement in its line, in place of the blanks that it ran behind."""
+    if isinstance(error, SQLError) and error.source is not None:
+        text = error.source.text
+        before, _, blanks = text[: len(text) - len(text.lstrip())].rpartition("\n")
+        start = len(before) + (len(before) + len(blanks) < len(text) - len(text.lstrip()))
+        line = read.split("\n")[text.count("\n", 0, start)]
+        error.source = replace(error.source, text=text[:start] + line[: len(blanks)] + text[start + len(blanks) :])
+    return error
 
 
 def lines_of(stream: Iterable[bytes]) -> Iterator[str]:

@@ -22,17 +22,20 @@ from streamsql.sql.lexer import is_complete
 PROMPT = "streamsql> "
 CONTINUATION = "        -> "
 COMMANDS = ("help", "quit", "exit")
+ALIASES = {"\\q": "quit", "\\?": "help", "\\h": "help"}
+"""What other shells call them."""
 
 
 def command(text: str) -> str:
     """The command of the shell that `text` is, with or without `;`; '' when it is SQL."""
     word = text.strip().removesuffix(";").strip().lower()
+    word = ALIASES.get(word, word)
     return word if word in COMMANDS else ""
 
 
 def ready(text: str) -> bool:
-    """Whether Enter runs what is typed: a command, or statements that are complete."""
-    return bool(command(text)) or is_complete(text)
+    """Whether Enter runs what is typed: a command (one of another shell gets its answer), or whole statements."""
+    return bool(command(text)) or text.startswith("\\") or is_complete(text)
 
 
 class Prompt:

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from streamsql.errors import LINE_CELLS
 from streamsql.shell.values import Formatter, digits_of, json_formatter, printable, text_formatter
 
 Columns = Sequence[tuple[str, str]]
@@ -28,6 +29,10 @@ OutputFormat = Literal["table", "json", "csv"]
 NULL = "<NULL>"
 MAX_WIDTH = 40
 """A cell wider than this moves the rest of its own row, not the whole column."""
+ROOM = 1.3
+"""A column that must widen below its header widens by more than it needs, so that it seldom does."""
+LIVE_WIDTH = 8
+"""Where rows come one by one, a column of numbers or texts has this width from the start."""
 _RIGHT = ("TINYINT", "SMALLINT", "INT", "BIGINT", "DECIMAL", "FLOAT", "DOUBLE")
 _KIND_STYLE = {"+I": "green", "+U": "green", "-U": "red", "-D": "red"}
 
@@ -51,6 +56,21 @@ class Screen:
         else:
             self.stream.write(f"{text}\n")
         self.stream.flush()
+
+    def note(self, text: Text) -> None:
+        """Write lines for a person to read: on a terminal a long one is broken between words, and hangs."""
+        if not self.terminal:
+            self.print(text)
+            return
+        for line in text.split("\n"):
+            indent = len(line.plain) - len(line.plain.lstrip(" "))
+            parts = line.wrap(self.console, max(self.cells - 4, 20))
+            self.print(Text(f"\n{' ' * (indent + 2)}").join(part for part in parts))
+
+    @property
+    def cells(self) -> int:
+        """How many characters a line has room for."""
+        return self.console.width if self.terminal else LINE_CELLS
 
     def print_parts(self, lines: Iterable[Iterable[Part]]) -> None:
         """Write lines given as pieces of text with their styles; only a terminal sees the styles."""
@@ -78,14 +98,14 @@ class TablePrinter:
     """Aligned columns below a header; numbers to the right; a count of rows at the end."""
 
     def __init__(
-        self, screen: Screen, columns: Columns, append_only: bool = True, zone: tzinfo = UTC
+        self, screen: Screen, columns: Columns, append_only: bool = True, zone: tzinfo = UTC, live: bool = False
     ) -> None:
         self._screen = screen
         self._columns = list(columns)
         self._kinds = not append_only
         self._formatters = [text_formatter(kind, zone) for _, kind in columns]
         self._right = [kind.split("(")[0].split(" ")[0] in _RIGHT for _, kind in columns]
-        self._widths = [max(cell_len(printable(name)), _least_width(kind, zone)) for name, kind in columns]
+        self._widths = [max(cell_len(printable(name)), _least_width(kind, zone, live)) for name, kind in columns]
         self._started = False
         self._count = 0
 
@@ -113,9 +133,14 @@ class TablePrinter:
         return NULL if value is None else printable(formatter(value))
 
     def _widen(self, cells: list[list[str]]) -> None:
-        for index in range(len(self._widths)):
-            widest = max(cell_len(row[index]) for row in cells)
-            self._widths[index] = max(self._widths[index], min(widest, MAX_WIDTH))
+        """Make room for these cells. On a terminal, where the header is still to be seen, it is shown anew."""
+        before = list(self._widths)
+        for index, width in enumerate(before):
+            widest = min(max(cell_len(row[index]) for row in cells), MAX_WIDTH)
+            if widest > width:
+                self._widths[index] = min(int(widest * ROOM), MAX_WIDTH) if self._started else widest
+        if self._widths != before:
+            self._started = self._started and not self._screen.terminal
 
     def _header(self) -> None:
         if self._started:
@@ -205,11 +230,13 @@ class CsvPrinter:
 
 
 def printer(
-    output: OutputFormat, screen: Screen, columns: Columns, append_only: bool = True, zone: tzinfo = UTC
+    output: OutputFormat, screen: Screen, columns: Columns, append_only: bool = True, zone: tzinfo = UTC,
+    live: bool = False,
 ) -> Printer:
-    """The printer of a result in this format."""
-    kinds: dict[OutputFormat, Callable[..., Printer]] = {
-        "table": TablePrinter, "json": JsonPrinter, "csv": CsvPrinter}
+    """The printer of a result in this format. live: its rows come over time."""
+    if output == "table":
+        return TablePrinter(screen, columns, append_only, zone, live)
+    kinds: dict[OutputFormat, Callable[..., Printer]] = {"json": JsonPrinter, "csv": CsvPrinter}
     return kinds[output](screen, columns, append_only, zone)
 
 
@@ -224,8 +251,10 @@ def _csv_field(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _least_width(type_text: str, zone: tzinfo) -> int:
+def _least_width(type_text: str, zone: tzinfo, live: bool) -> int:
     """The width that every value of a time type needs, so that later rows do not move the columns."""
+    if live and type_text.split("(")[0].split(" ")[0] in (*_RIGHT, "STRING", "VARCHAR"):
+        return LIVE_WIDTH
     digits = digits_of(type_text)
     fraction = digits + 1 if digits else 0
     if type_text.startswith("TIMESTAMP_LTZ"):

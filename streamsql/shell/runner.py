@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from rich.text import Text
 
 from streamsql.core.changes import kinds
-from streamsql.errors import InternalError, SQLError, StreamSQLError, UsageError
+from streamsql.errors import LINE_CELLS, InternalError, SQLError, StreamSQLError, UsageError
 from streamsql.shell.interrupts import Interrupts
 from streamsql.shell.progress import Progress
 from streamsql.shell.render import Change, OutputFormat, Screen, printer
@@ -56,6 +56,10 @@ class Runner:
         self._progress, self._again = progress, again
         self._messages, self._background = messages, background
         self._running: Query | None = None
+        self.done = 0
+        """How many statements of the text that runs, or ran last, have been done."""
+        self.stopped = False
+        """Whether a signal ended the statement that was done last, which has said so."""
 
     def run(self, text: str, origin: str, variables: Mapping[str, str] | None = None) -> None:
         """Run every statement of `text`.
@@ -64,9 +68,12 @@ class Runner:
         has ended the statement that ran (cleanly: its epoch is committed); BrokenPipeError when
         nobody reads the results any more.
         """
+        self.done, self.stopped = 0, False
         with Interrupts(self._again) as interrupts:
             for result in self.session.execute(text, origin=origin, variables=variables):
                 self._show(result, interrupts)
+                self.done += result.statements
+                self.stopped = interrupts.interrupted
                 if interrupts.interrupted:
                     raise KeyboardInterrupt
                 if not self._background:
@@ -138,7 +145,7 @@ class Runner:
         """Print the rows of a SELECT until it ends or is stopped."""
         self._warn(query)
         columns = [(column.name, str(column.type)) for column in query.schema]
-        rows = printer(self._output, self._screen, columns, query.append_only, self._zone())
+        rows = printer(self._output, self._screen, columns, query.append_only, self._zone(), not query.bounded)
         self._running = query
         try:
             with interrupts.watching(query.stop), self._progress.watch(query):
@@ -154,7 +161,7 @@ class Runner:
     def _warn(self, query: Query) -> None:
         """Say before it runs what will grow, and what to do; once a query."""
         if query.warning:
-            self._notes.print(Text(query.warning, style="yellow"))
+            self._notes.note(Text(query.warning, style="yellow"))
 
     def _work(self, job: Query, message: str, interrupts: Interrupts) -> None:
         self._warn(job)
@@ -203,10 +210,10 @@ def exit_code(error: StreamSQLError) -> int:
 
 def report(error: StreamSQLError, notes: Screen) -> None:
     """Show an error: where, what, the source line with a caret, and what can be done."""
-    text = str(error)
+    text = error.shown(min(max(notes.cells - 8, 20), LINE_CELLS)) if isinstance(error, SQLError) else str(error)
     if isinstance(error, InternalError):
         text += "\n  This is a defect of streamsql. Please report it with the SQL that shows it."
     if not isinstance(error, SQLError | UsageError):
         text = f"error: {text}"
     head, newline, rest = text.partition("\n")
-    notes.print(Text(head, style="bold red").append(newline + rest, style="not bold default"))
+    notes.note(Text(head, style="bold red").append(newline + rest, style="not bold default"))

@@ -218,6 +218,12 @@ def test_the_piped_shell_goes_on_after_an_error_and_ends_with_the_code_of_the_la
 
 
 @pytest.mark.usefixtures("sessions")
+def test_an_error_in_a_pipe_shows_what_stood_before_it_in_its_line() -> None:
+    result = call(stdin="SHOW y;\nSHOW 1; WRONG x; SHOW y;\n")
+    assert '<stdin>:2:15: table "x" does not exist\n  SHOW 1; WRONG x;\n                ^' in result.stderr
+
+
+@pytest.mark.usefixtures("sessions")
 def test_commands_of_the_shell_work_in_a_pipe() -> None:
     result = call(stdin="help\nquit\nBROKER;\n")
     assert result.exit_code == 0

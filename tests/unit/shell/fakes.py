@@ -93,6 +93,7 @@ class FakeResult:
     columns: tuple[tuple[str, str], ...] = ()
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     query: FakeQuery | None = None
+    statements: int = 1
 
 
 class FakeCatalog:

@@ -10,8 +10,11 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from streamsql.shell.interactive import lines_of, texts_of
+from streamsql.errors import ParseError, Source
+from streamsql.shell.interactive import left, lines_of, texts_of
 from streamsql.shell.prompt import command, ready
+from streamsql.sql import parse
+from streamsql.sql.lexer import split
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,6 +100,26 @@ def test_an_error_shows_its_caret_and_the_shell_goes_on(shell: Shell) -> None:
     shell.sees("done: CREATE x;")
 
 
+def test_what_an_error_leaves_out_is_said(shell: Shell) -> None:
+    shell.type("ROWS 1; WRONG tabel; ROWS 2; SHOW x;\r")
+    shell.sees("(1 row)")
+    shell.sees('<sql>:1:15: table "tabel" does not exist')
+    shell.sees("not run: ROWS 2; SHOW x;")
+    shell.asks()
+    shell.type("\\q\r")
+    assert shell.leaves() == 0
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("SELECT 1; SELEC 2; SELECT 3;", ["SELECT 1;", "SELECT 3;"]), ("SELEC 1;", []),
+    ("SELECT 1; SELECT ;", ["SELECT 1;"]),
+])
+def test_of_a_text_that_is_not_the_language_nothing_runs(text: str, found: list[str]) -> None:
+    with pytest.raises(ParseError) as error:
+        parse(Source(text))
+    assert left(split(text), 0, error.value) == found
+
+
 def test_an_insert_runs_in_the_background(shell: Shell) -> None:
     shell.type("WORK;\r")
     shell.sees("job 1 runs")
@@ -173,7 +196,8 @@ def test_run_on_a_terminal_shows_a_live_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "word"), [
-    ("help", "help"), (" Quit ;\n", "quit"), ("exit", "exit"), ("helpful", ""), ("SELECT 1", ""), ("", ""),
+    ("help", "help"), (" Quit ;\n", "quit"), ("exit", "exit"), ("helpful", ""),
+    ("\\q", "quit"), ("SELECT 1", ""), ("", ""),
 ])
 def test_commands(text: str, word: str) -> None:
     assert command(text) == word

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamsql.errors import Source, SQLError
+from streamsql.errors import Source, Span, SQLError
 from streamsql.sql import parse
 
 ERRORS = [
@@ -60,3 +60,13 @@ def test_parse_errors(text: str, head: str, hint: str | None) -> None:
     assert lines[0] == f"q.sql:{head}"
     assert lines[2].strip("^ ") == ""
     assert error.value.hint == hint
+
+
+def test_of_a_long_line_the_part_around_the_caret_is_shown_and_wide_characters_take_two_places() -> None:
+    text = f"SELECT '日本', '{'a' * 300}', wrong, '{'b' * 300}'"
+    error = SQLError("no", Span(text.index("wrong"), text.index("wrong") + 5), source=Source(text))
+    _, shown, caret = error.shown(60).split("\n")
+    assert (shown[:6], shown[-4:], len(shown)) == ("  …aaa", "bbb…", 62)
+    assert (shown[caret.index("^") : len(caret)], caret.strip()) == ("wrong", "^^^^^")
+    error = SQLError("no", Span(13, 15), source=Source("SELECT '日本', xy"))
+    assert str(error).split("\n")[2] == "  " + " " * 15 + "^^"
