@@ -17,6 +17,7 @@ from streamsql.aggregates.arithmetic import COUNTS
 from streamsql.aggregates.flink import further
 from streamsql.core.batch import DIFF
 from streamsql.core.schema import quote
+from streamsql.operators._beside import Beside
 from streamsql.operators._group_parts import Call, Groups, Part
 from streamsql.operators._group_rows import value_name
 from streamsql.state.table import KEY, ROW, key_of
@@ -70,11 +71,9 @@ class Values(Part):
         constant = [f.name for f in shape if f.name not in self._counts()]
         self._state = database.slots(name, shape, constant=constant, other=_HASH if self._extremes else None,
                                      ttl_ms=groups.ttl_ms)
-        self._found = database.over(f"{name}$found", self._state.found_schema)
-        self._arrived = database.over(f"{name}$delta", shape)
-        self._merge = database.compute(self._merge_sql())
-        self._changed = self._merge.run()
-        self._changes = database.over(f"{name}$changes", self._changed.schema)
+        self._merge = Beside(database, name, shape, self._state, [*groups.keys, _VALUE], self._merged())
+        self._changed = self._merge.schema.empty_table()
+        self._changes = database.over(f"{name}$changes", self._merge.schema)
         self._summary = database.compute(self._summary_sql())
         self._given = database.over(f"{name}$given", self._summary.run().schema)
         if self._extremes:
@@ -110,7 +109,7 @@ class Values(Part):
         key = key_of([*groups.keys, _VALUE])
         return f"SELECT {key} AS {quote(KEY)}, {groups.hashed} AS {quote(_HASH)}, * FROM ({grouped})"
 
-    def _merge_sql(self) -> str:
+    def _merged(self) -> list[str]:
         """The values with their new counts; `$turn`: 1 where a value came, -1 where it left."""
         groups = self._groups
         columns = [f"d.{c}" for c in (quote(KEY), quote(_HASH), *groups.keys, _VALUE)]
@@ -119,8 +118,7 @@ class Values(Part):
             new = f"{old} + d.{name}" if groups.weighted else f"greatest({old}, d.{name})"
             columns.append(f"{new} AS {name}")
             columns.append(f"CAST({new} > 0 AS INTEGER) - CAST({old} > 0 AS INTEGER) AS {quote(f'$turn{at}')}")
-        return (f"SELECT {', '.join(columns)}, f.{quote(ROW)} FROM {quote(self._arrived.name)} d "
-                f"LEFT JOIN {quote(self._found.name)} f ON {groups.same('d', 'f', [_VALUE])}")
+        return [*columns, f"f.{quote(ROW)}"]
 
     def _summary_sql(self) -> str:
         """A row a group: partials over what came and went, and the furthest values that did."""
@@ -195,9 +193,7 @@ class Values(Part):
         return found
 
     def compute(self, groups: pa.Table) -> None:
-        delta = self._delta.run()
-        self._arrived.set(delta)
-        self._found.set(self._state.find(delta.column(KEY)))
+        self._merge.find(self._delta.run())
         self._changed = self._merge.run()
         self._changes.set(self._changed)
         summary = self._summary.run()

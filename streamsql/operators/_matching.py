@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamsql.core.arrays import is_distinct
 from streamsql.core.batch import DIFF, Batch
 from streamsql.core.node import Context, Node, Operator, Statement, StateTable, fuse
 from streamsql.core.options import duration_ms
@@ -140,7 +141,7 @@ class Side:
         known = self.state.find(gone.column(HASH), other=True)
         self._gone.set(gone)
         self._known.set(known)
-        distinct = all(len(np.unique(t.column(HASH).to_numpy())) == t.num_rows for t in (gone, known))
+        distinct = all(is_distinct(t.column(HASH).to_numpy()) for t in (gone, known))
         found: Int64s = (self._distinct if distinct else self._any).run().column(0).to_numpy()
         return found
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from streamsql.core.arrays import distinct
 from streamsql.core.batch import DIFF, Batch
 from streamsql.core.node import Context, Operator
 from streamsql.core.schema import quote
@@ -89,7 +90,7 @@ class TopNOfChanges(Operator):
         self._old.set(pa.concat_tables([head, back]))
         moved = self._rank.run()
         few = moved.column(_PAST).to_numpy() == _NO_RANK
-        short = np.unique(_keys(moved)[moved.column(_DEEP).to_numpy() & few])
+        short = distinct(_keys(moved)[moved.column(_DEEP).to_numpy() & few])
         if len(short):
             self._old.set(pa.concat_tables([self._refilled(head, short), back.filter(
                 pa.array(~np.isin(_keys(back) ^ _AWAY, short)))]))

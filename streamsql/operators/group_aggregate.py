@@ -13,6 +13,7 @@ from streamsql.aggregates import Aggregate, Partial
 from streamsql.core.batch import DIFF, SEQ, WATERMARK, Batch
 from streamsql.core.node import Context, Explain, Node, Operator, fuse
 from streamsql.core.schema import quote
+from streamsql.operators._beside import Beside
 from streamsql.operators._group_parts import Call, Groups, Part
 from streamsql.operators._group_rows import KeptRows, value_name
 from streamsql.operators._group_values import Values, partial_name
@@ -134,7 +135,8 @@ class GroupAggregateStep(Operator):
         arrival = {WATERMARK, SEQ} <= set(fused.source.hidden)
         self._input = database.over(f"{context.name}$in", fused.source.batch_schema())
         rows = node.expanded(f"({fused.select(quote(self._input.name))})")
-        calls: list[Call] = [(i, call.simplified()) for i, (_, call) in enumerate(node.calls)]
+        calls: list[Call] = [(i, call.batchwise(weighted=weighted)) for i, (_, call) in enumerate(node.calls)]
+        self._finals = {i: call.final for i, call in calls}
         self._sums = {i: p for i, c in calls if (p := c.partials(weighted=weighted, arrival=arrival)) is not None}
         others = [(i, c) for i, c in calls if i not in self._sums]
         if others:  # several statements read the rows: make them once
@@ -145,14 +147,12 @@ class GroupAggregateStep(Operator):
         self._parts = _parts(self._groups, others)
         self._delta = database.compute(self._delta_sql())
         shape = self._delta.run().schema
-        self._touched = database.over(f"{context.name}$delta", shape)
         given = {n: column for part in self._parts for n, column in part.columns().items()}
         self._columns = {i: _columns_of(i, [*shape.names, *given]) for i, _ in calls}
         stored = pa.schema([*shape, *(pa.field(n, kind) for n, (kind, _) in given.items())])
         constant = [f.name for f in shape if f.name == KEY or quote(f.name) in self._groups.keys]
         self._state = database.slots(f"{context.name}$groups", stored, constant=constant, ttl_ms=self._groups.ttl_ms)
-        self._found = database.over(f"{context.name}$found", self._state.found_schema)
-        self._merge = database.compute(self._merge_sql({n: text for n, (_, text) in given.items()}))
+        self._merge = self._beside(context, shape, {n: text for n, (_, text) in given.items()})
         self._shape = node.batch_schema()
 
     def _delta_sql(self) -> str:
@@ -166,7 +166,7 @@ class GroupAggregateStep(Operator):
         grouped = f"SELECT {', '.join(columns)} FROM {groups.rows} GROUP BY {groups.listed}"
         return f"SELECT {groups.hashed} AS {quote(KEY)}, * FROM ({grouped})"
 
-    def _merge_sql(self, given: Mapping[str, str]) -> str:
+    def _beside(self, context: Context, shape: pa.Schema, given: Mapping[str, str]) -> Beside:
         """The rows of the touched groups: state columns, `$new…` and `$old…` values, whether these differ."""
         groups = self._groups
         new = {partial_name(i, j): _sum_of(p, partial_name(i, j)) for i, ps in self._sums.items()
@@ -176,31 +176,34 @@ class GroupAggregateStep(Operator):
             columns.append(f"coalesce(f.{_COUNT}, 0) + d.{_COUNT} AS {_COUNT}")
         columns += [f"{text} AS {quote(n)}, f.{quote(n)} AS {quote('$was' + n)}" for n, text in new.items()]
         joins = "".join(f" LEFT JOIN {quote(p.given)} {p.alias} ON {groups.same('d', p.alias)}" for p in self._parts)
-        merged = (f"SELECT {', '.join(columns)} FROM {quote(self._touched.name)} d "
-                  f"LEFT JOIN {quote(self._found.name)} f ON {groups.same('d', 'f')}{joins}")
         values = [f"{self._value(i, call, prefix)} AS {quote(f'{name}{i}')}" for i, (_, call) in
                   enumerate(self._node.calls) for name, prefix in (("$new", ""), ("$old", "$was"))]
-        both = f"SELECT {', '.join(['*', *values, *self._node.masks()])} FROM ({merged})"
-        same = [f"{quote(f'$new{i}')} IS DISTINCT FROM {quote(f'$old{i}')}" for i in range(len(self._node.calls))]
-        return f"SELECT *, ({' OR '.join(same) or 'FALSE'}) AS {quote(_DIFFERS)} FROM ({both})"
+        kept = f"* EXCLUDE ({', '.join(quote('$was' + n) for n in new)})" if new else "*"
+        differ = [f"{quote(f'$new{i}')} IS DISTINCT FROM {quote(f'$old{i}')}" for i in range(len(self._node.calls))]
+        differs = f"({' OR '.join(differ) or 'FALSE'}) AS {quote(_DIFFERS)}"
+
+        def over(rows: str) -> str:
+            both = f"SELECT {', '.join(['*', *values, *self._node.masks()])} FROM ({rows})"
+            return f"SELECT {kept}, {differs} FROM ({both})"
+
+        return Beside(context.database, f"{context.name}$groups", shape, self._state, groups.keys, columns,
+                      more=joins, over=over)
 
     def _value(self, number: int, call: Aggregate, prefix: str) -> str:
         """The value of a call from the columns of a group's row."""
         columns = [quote(prefix + name) for name in self._columns[number]]
         if self._columns[number] == [value_name(number)]:
             return columns[0]
-        return call.simplified().final(columns)
+        return self._finals[number](columns)
 
     def step(self, port: int, batch: Batch) -> Batch | None:
         self._input.set(batch.table)
         if self._parts:
             self._rows.set(self._expand.run())
         delta = self._delta.run()
-        found = self._state.find(delta.column(KEY))
+        found = self._merge.find(delta)
         for part in self._parts:
             part.compute(found)
-        self._touched.set(delta)
-        self._found.set(found)
         merged = self._merge.run()
         known = merged.column(ROW).is_valid().to_numpy()
         alive = merged.column("$count").to_numpy() > 0 if self._groups.weighted else np.ones(len(known), np.bool_)

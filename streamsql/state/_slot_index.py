@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from streamsql.core.arrays import distinct, is_distinct
+
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 
@@ -33,8 +35,8 @@ class SlotIndex:
         counted = np.arange(len(keys))
         home = (keys >> self._shift).astype(np.int64)
         at = np.maximum.accumulate(home - counted) + counted if len(keys) else home
-        self._keys = np.zeros(size, np.uint64)
-        self._rows = np.full(size, _EMPTY, np.int64)
+        self._entries = np.full((size, 2), _EMPTY, np.int64)
+        self._keys, self._rows = self._entries[:, 0].view(np.uint64), self._entries[:, 1]
         self._several = bool((keys[1:] == keys[:-1]).any())
         inside = at < size
         self._keys[at[inside]], self._rows[at[inside]] = keys[inside], rows[inside]
@@ -43,10 +45,13 @@ class SlotIndex:
             self._place(keys[~inside], rows[~inside])
 
     def nbytes(self) -> int:
-        return self._keys.nbytes + self._rows.nbytes
+        return self._entries.nbytes
 
     def find(self, keys: UInt64s) -> Int64s:
         """The rows of these hashes, each once, ascending."""
+        if self.one_each:
+            rows = self.lookup(keys)
+            return distinct(rows[rows >= 0])
         found = []
         at = (keys >> self._shift).astype(np.int64)
         mask = len(self._rows) - 1
@@ -54,15 +59,34 @@ class SlotIndex:
             rows = self._rows[at]
             hit = (self._keys[at] == keys) & (rows >= 0)
             found.append(rows[hit])
-            on = rows != _EMPTY if self._several else (rows != _EMPTY) & ~hit
+            on = rows != _EMPTY
             keys, at = keys[on], (at[on] + 1) & mask
-        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        return distinct(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+    @property
+    def one_each(self) -> bool:
+        """No hash leads to two rows."""
+        return not self._several
+
+    def lookup(self, keys: UInt64s) -> Int64s:
+        """The row of each of these hashes in turn, negative for none; only where a hash has one row."""
+        wanted = keys.view(np.int64)
+        at = (keys >> self._shift).astype(np.int64)
+        entries = self._entries.take(at, axis=0)
+        found = entries[:, 1].copy()
+        left = np.flatnonzero((entries[:, 0] != wanted) & (found != _EMPTY))  # the key of a deleted entry may stand
+        mask = len(self._rows) - 1
+        while len(left):
+            at[left] = (at[left] + 1) & mask
+            entries = self._entries.take(at[left], axis=0)
+            found[left] = entries[:, 1]
+            left = left[(entries[:, 0] != wanted[left]) & (entries[:, 1] != _EMPTY)]
+        return found
 
     def add(self, keys: UInt64s, rows: Int64s) -> None:
         """Enter rows whose numbers are not in the index."""
         if not self._several:
-            distinct = len(np.unique(keys)) == len(keys)
-            self._several = not distinct or len(self.find(keys)) > 0
+            self._several = not is_distinct(keys) or bool((self.lookup(keys) >= 0).any())
         if 2 * (self._taken + len(keys)) > len(self._rows):
             kept = self._rows >= 0
             self._build(np.concatenate((self._keys[kept], keys)), np.concatenate((self._rows[kept], rows)))

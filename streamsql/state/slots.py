@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamsql.core.arrays import distinct
 from streamsql.core.schema import quote
 from streamsql.errors import InternalError
 from streamsql.state._slot_index import Int64s, SlotIndex, UInt64s
@@ -195,6 +196,21 @@ class SlotTable:
         rows: Int64s = self._others.find(keys).column(_AT).to_numpy()
         return self._taken(rows[self._alive[rows]])
 
+    def beside(self, keys: pa.Array | pa.ChunkedArray | UInt64s) -> tuple[Int64s, pa.Table] | None:
+        """An order of `keys`, and the rows of the first of them in that order; the others have none.
+
+        None where two rows have one hash, so that a key may lead to both: then `find` them.
+        """
+        if not self._index.one_each:
+            return None
+        rows = self._index.lookup(np.asarray(keys).astype(np.uint64, copy=False))
+        known = rows >= 0
+        places = np.where(known, self._place[rows], -1) if len(self._logged) and len(self._place) else rows
+        order = np.argsort(places)
+        missing = len(rows) - int(known.sum())
+        order = np.concatenate((order[missing:], order[:missing])) if missing else order
+        return order, self._taken(rows[order[:len(rows) - missing]])
+
     def all(self) -> pa.Table:
         """Every row."""
         return self._taken(np.flatnonzero(self._alive[:self._end]))
@@ -273,7 +289,7 @@ class SlotTable:
         before = self._rows
         while self._queue and self._queue[0][0] + self.ttl_ms <= now_ms:
             touched_ms, numbers = self._queue.popleft()
-            self.remove(np.unique(numbers[self._alive[numbers] & (self._touched[numbers] == touched_ms)]))
+            self.remove(distinct(numbers[self._alive[numbers] & (self._touched[numbers] == touched_ms)]))
         return before - self._rows
 
     # Places
@@ -325,7 +341,7 @@ class SlotTable:
             self._storage.execute(f"DELETE FROM {table}")
             numbers = np.flatnonzero(self._alive[:self._end])
         else:
-            numbers = np.unique(np.concatenate(changes.rows))
+            numbers = distinct(np.concatenate(changes.rows))
             given = self._storage.over(f"{self.name}$gone", pa.schema([(ROW, pa.int64())]))
             given.set(pa.table({ROW: numbers}))
             self._storage.execute(f'DELETE FROM {table} WHERE "{ROW}" IN (SELECT "{ROW}" FROM {quote(given.name)})')

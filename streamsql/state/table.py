@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from streamsql.core.arrays import distinct
 from streamsql.core.schema import quote
 
 KEY = "$key"
@@ -155,7 +156,7 @@ class StateTable:
         A superset of what is asked for where two keys have one hash: compare the keys themselves.
         other  by the second key, so that one row of a hot key is found without the others
         """
-        wanted = np.unique(np.asarray(keys).astype(np.uint64, copy=False))
+        wanted = distinct(np.asarray(keys).astype(np.uint64, copy=False))
         parts = []
         for segment in self._segments:
             positions = segment.found(wanted, other=other)
@@ -188,7 +189,7 @@ class StateTable:
 
     def remove(self, rows: pa.Array | pa.ChunkedArray | Int64s) -> None:
         """Remove the rows of these `$row` numbers; those that are gone already are passed over."""
-        ids = np.unique(np.asarray(rows).astype(np.int64, copy=False))
+        ids = distinct(np.asarray(rows).astype(np.int64, copy=False))
         if not len(ids):
             return
         for index, segment in enumerate(self._segments):
