@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from streamsql.core.node import Node, fuse
 
 INPUT = '"input"'
+_NOT_NULL = re.compile(r'("(?:[^"]|"")*") IS NOT NULL AND ')
+_SPAN = re.compile(r"to_microseconds\((\d+)\)")
+_UNITS_US = {"DAY": 86_400_000_000, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
 _OF_SCAN = ("columns", "sql", "watermark")
 """What a table says of itself that is shown otherwise, or with its SQL alone."""
 
@@ -14,6 +18,7 @@ _OF_SCAN = ("columns", "sql", "watermark")
 def explained(roots: Iterable[Node], *, sql: bool = False, changes: bool = False) -> str:
     """Each root as a tree, inputs indented below; a node shown before is named, not repeated.
 
+    A projection that changes nothing is left out: it runs as a part of what reads it, if at all.
     sql      with the DuckDB SQL into which a step that runs and the stateless ones below it are fused: the
              text that a job's state belongs to
     changes  EXPLAIN CHANGELOG_MODE: how the rows of each step change, and nothing else
@@ -42,6 +47,8 @@ class _Text:
                 yield f"fused sql: {fused.select(INPUT)}"
 
     def _node(self, node: Node, depth: int) -> Iterator[str]:
+        while not self.sql and _changes_nothing(node):
+            node = node.inputs[0]
         pad = "  " * depth
         title = node.explain().title
         if node in self.seen:
@@ -64,14 +71,32 @@ class _Text:
         details = node.explain().details
         watermark = _watermark(node, dict(details) if not node.inputs else {})
         if watermark:
-            yield "watermark", watermark
+            yield "watermark", watermark if self.sql else _SPAN.sub(_interval, watermark)
         if node.holds_state():
             yield "state", "grows with its input" if node.grows() else "bounded"
         for key, value in details:
             if node.inputs or key not in _OF_SCAN or (self.sql and key != "watermark"):
-                yield key, value
+                yield key, value if self.sql or key != "on" else _NOT_NULL.sub(_needed, value)
         if self.sql:
             yield from _fused(node)
+
+
+def _changes_nothing(node: Node) -> bool:
+    """Its rows are those of its input: the same columns in the same order, none computed, none left out."""
+    return (len(node.inputs) == 1 and node.stateless(INPUT) is not None and not node.explain().details
+            and node.schema == node.inputs[0].schema and node.explain().title == "Project")
+
+
+def _needed(found: re.Match[str]) -> str:
+    """Nothing for a test that the equality of the same column implies: the planner added it."""
+    equal = f"{found[1]} = " in found.string or f" = {found[1]}" in found.string
+    return "" if equal else found[0]
+
+
+def _interval(found: re.Match[str]) -> str:
+    """A span of time as SQL has it."""
+    unit, length = next(((u, us) for u, us in _UNITS_US.items() if int(found[1]) % us == 0), ("", 0))
+    return f"INTERVAL '{int(found[1]) // length}' {unit}" if unit else f"INTERVAL '{int(found[1]) / 1e6}' SECOND"
 
 
 def _fused(node: Node) -> Iterator[tuple[str, str]]:
