@@ -19,7 +19,8 @@ class Partial:
     merge   the DuckDB aggregate over partials, `{}` for the column; None if only all rows
             together give the value, so that the rows must be kept
     plus    two partials as one, `{a}` the older and `{b}`, either of them NULL for none: the same as
-            `merge` of the two, as an expression; given where `merge` is
+            `merge` of the two, as an expression; given where `merge` is. Without `merge`, `{a}` is what
+            all batches before gave and `{b}` the partial of one
     """
 
     step: str
@@ -118,6 +119,7 @@ class Function:
     extreme      `min` or `max`: the value is that one of all
     over_distinct  partials over distinct values, where DISTINCT is part of its own meaning
     local_only   a function of DuckDB that Flink lacks
+    added        the function as GROUP BY evaluates it batch by batch, where that differs
     """
 
     name: str
@@ -137,6 +139,7 @@ class Function:
     extreme: str = ""
     over_distinct: Partials | None = None
     local_only: bool = False
+    added: Function | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,14 @@ class Aggregate:
         if self.listed and not arrival:
             return None
         kept = self.function.partials(self.rows(weighted=weighted, arrival=arrival))
-        return None if self.distinct or any(p.merge is None for p in kept) else kept
+        return None if self.distinct or any(p.merge is None and not p.plus for p in kept) else kept
+
+    def batchwise(self, *, weighted: bool) -> Aggregate:
+        """The call as GROUP BY evaluates it: without a DISTINCT that has no meaning, its accumulators kept."""
+        added = self.function.added
+        if added is None or self.distinct or self.order or (weighted and not added.retracts):
+            return self.simplified()
+        return replace(self, function=added)
 
     def simplified(self) -> Aggregate:
         """The call without a DISTINCT that has no meaning."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from streamsql.aggregates import Aggregate, Partial
 from streamsql.core.batch import DIFF, SEQ, WATERMARK, Batch
-from streamsql.core.node import Context, Explain, Node, Operator, fuse
+from streamsql.core.node import Context, Explain, Node, Operator, Statement, fuse
 from streamsql.core.schema import quote
 from streamsql.operators._beside import Beside
 from streamsql.operators._group_parts import Call, Groups, Part
@@ -139,7 +139,8 @@ class GroupAggregateStep(Operator):
         self._finals = {i: call.final for i, call in calls}
         self._sums = {i: p for i, c in calls if (p := c.partials(weighted=weighted, arrival=arrival)) is not None}
         others = [(i, c) for i, c in calls if i not in self._sums]
-        if others:  # several statements read the rows: make them once
+        self._expand: Statement | None = None
+        if others and (fused.chain or node.sets):  # several statements read the rows: make them once
             self._expand = database.compute(f"SELECT * FROM {rows}")
             self._rows = database.over(f"{context.name}$rows", self._expand.run().schema)
             rows = quote(self._rows.name)
@@ -198,7 +199,7 @@ class GroupAggregateStep(Operator):
 
     def step(self, port: int, batch: Batch) -> Batch | None:
         self._input.set(batch.table)
-        if self._parts:
+        if self._expand is not None:
             self._rows.set(self._expand.run())
         delta = self._delta.run()
         found = self._merge.find(delta)

@@ -14,12 +14,13 @@ import textwrap
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from streamsql import aggregates
-from streamsql.aggregates.aggregate import Function
+from streamsql.aggregates.aggregate import Function, Partial, Rows
 from streamsql.aggregates.flink import listing
 from streamsql.core import types
 from streamsql.core.typed import Typed
@@ -189,9 +190,33 @@ def aggregate_row(function: UserFunction, values: Sequence[Typed], filter: Typed
 @functools.cache
 def aggregate(function: UserFunction, count: int) -> Function:
     """The row of the table of aggregates for calls of `function` with `count` arguments."""
+    def named(part: str, *arguments: str) -> str:
+        return f"{function.sql_name(count, part)}({', '.join(arguments)})"
 
     def final(columns: Sequence[str], _types: Sequence[DataType], _type: DataType) -> str:
-        return f"{function.sql_name(count)}({columns[0]})"
+        return named("$finished" if function.merges else "", columns[0])
 
-    return Function(function.name.upper(), function.signature, ("any",), lambda _: function.result.type,
-                    listing("list", nulls=True), function.doc, final, listed=True, never_null=True)
+    def begun(rows: Rows) -> tuple[Partial, ...]:
+        """An accumulator of the rows; of two slices of a window one is merged."""
+        step = named("$begun", *(p.step for p in listing("list", nulls=True)(rows)))
+        if rows.distinct or rows.order or rows.over is not None:
+            return (Partial(step, None),)
+        return (Partial(step, named("$merged", "list({})"), named("$merged", "[{a}, {b}]")),)
+
+    def changes(rows: Rows) -> tuple[Partial, ...]:
+        """What a batch brings, in its order; it goes to the accumulator of the rows before."""
+        row, diff = rows.args[0], rows.weight if rows.weighted else "1"
+        kind = function.added_type(count)
+        listed = f"list({{'d': CAST({diff} AS INTEGER), 'r': {row}}}){rows.where(f'{row} IS NOT NULL')}"
+        step = f"CAST({{'kept': NULL, 'value': NULL, 'rows': {listed}}} AS {kind})"
+        return (Partial(step, None, named("$added", "({a}).kept", "({b}).rows")),)
+
+    def value(columns: Sequence[str], _types: Sequence[DataType], _type: DataType) -> str:
+        return f"({columns[0]}).value"
+
+    plain = Function(function.name.upper(), function.signature, ("any",), lambda _: function.result.type,
+                     begun if function.merges else listing("list", nulls=True), function.doc, final,
+                     listed=not function.accumulates, never_null=True)
+    if not function.accumulates:
+        return plain
+    return replace(plain, added=replace(plain, partials=changes, final=value, retracts=function.retracts))

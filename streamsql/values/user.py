@@ -19,6 +19,7 @@ from streamsql.core.schema import quote
 from streamsql.core.typed import Typed
 from streamsql.core.types import INT, DataType
 from streamsql.errors import Span, SQLTypeError
+from streamsql.values.accumulators import Accumulators
 from streamsql.values.annotations import HINT, Kind, fields_of, kind_of, row_kind, shown
 from streamsql.values.casts import cast, implicitly_castable
 
@@ -92,6 +93,8 @@ class UserFunction:
     result      of a scalar and an aggregate its value; of a table function its row, a ROW
     arrays      it takes and gives Arrow arrays: `Array`, `ChunkedArray`; '' for values row by row
     definition  the text of CREATE FUNCTION behind AS, or Python's name
+    retracts    an aggregate that takes a row back
+    merges      an aggregate that takes up another accumulator
     """
 
     name: str
@@ -104,6 +107,13 @@ class UserFunction:
     deterministic: bool = True
     definition: str = ""
     doc: str = ""
+    retracts: bool = False
+    merges: bool = False
+
+    @property
+    def accumulates(self) -> bool:
+        """Its accumulator may be kept instead of rows: what retracts or merges does not ask for their order."""
+        return self.retracts or self.merges
 
     @property
     def signature(self) -> str:
@@ -120,13 +130,27 @@ class UserFunction:
         return tuple(self.parameters[min(i, len(self.parameters) - 1)] for i in range(count))
 
     def sql_name(self, count: int, part: str = "") -> str:
-        """How generated SQL calls it with `count` arguments; `part` is `$row` for an aggregate's arguments."""
+        """How generated SQL calls it with `count` arguments; `part` is that of an aggregate's evaluation, as `$row`
+        (see `values.user_aggregates`)."""
         return quote(f"u_{self.name}/{count}{part}")
 
     def row_type(self, count: int) -> str:
         """The DuckDB type in which an aggregate keeps the arguments of one row."""
         kinds = [p.kind.type for p in self.of_arity(count)] or list(UNNAMED)
         return f"STRUCT({', '.join(f'a{i} {k.duck_type()}' for i, k in enumerate(kinds))})"
+
+    def change_type(self, count: int) -> str:
+        """The DuckDB type of a row that comes or goes."""
+        return f"STRUCT(d INTEGER, r {self.row_type(count)})"
+
+    def change_arrow_type(self, count: int) -> pa.DataType:
+        kinds = [p.kind.type for p in self.of_arity(count)] or list(UNNAMED)
+        row = pa.struct([(f"a{i}", k.arrow_type()) for i, k in enumerate(kinds)])
+        return pa.struct([("d", pa.int32()), ("r", row)])
+
+    def added_type(self, count: int) -> str:
+        """The DuckDB type of what GROUP BY keeps of a group: the accumulator and its value, or a batch's rows."""
+        return f"STRUCT(kept BLOB, value {self.result.type.duck_type()}, rows {self.change_type(count)}[])"
 
     def arguments(self, given: Sequence[Typed], span: Span | None = None,
                   spans: Sequence[Span | None] = (), zone: str = "'UTC'") -> list[Typed]:
@@ -223,7 +247,34 @@ def _aggregate(target: type, name: str, own: Declaration) -> UserFunction:
     if arrays:
         raise SQLTypeError(f'aggregate function "{name}" takes values, not Arrow arrays')
     returned = _hints(target.finish, name).get("return")  # type: ignore[attr-defined]
-    return UserFunction(name, "aggregate", parameters, _result(name, own, returned), target, variadic)
+    retracts, merges = (callable(getattr(target, m, None)) for m in ("retract", "merge"))
+    _check_takes(target, name, "retract", len(signature.parameters), "takes what accumulate takes")
+    _check_takes(target, name, "merge", 1, "takes another instance: merge(self, other)")
+    if retracts or merges:
+        _check_kept(target, name)
+    return UserFunction(name, "aggregate", parameters, _result(name, own, returned), target, variadic,
+                        retracts=retracts, merges=merges)
+
+
+def _check_takes(target: type, name: str, method: str, count: int, what: str) -> None:
+    """Raises SQLTypeError if a method cannot be called with `count` arguments beside `self`."""
+    if not callable(getattr(target, method, None)):
+        return
+    try:
+        _signature(getattr(target, method), name).bind(*range(count + 1))
+    except TypeError as error:
+        raise SQLTypeError(f'{method} of aggregate function "{name}" {what}', hint=f"Python says: {error}.") from None
+
+
+def _check_kept(target: type, name: str) -> None:
+    """Raises SQLTypeError if a new accumulator cannot be written into the state."""
+    try:
+        Accumulators(target).dumps(target())
+    except Exception as error:  # noqa: BLE001 - pickling runs the user's code
+        raise SQLTypeError(
+            f'the accumulator of aggregate function "{name}" cannot be kept: {error}',
+            hint="What retracts or merges is kept pickled: keep plain values, or write __getstate__ and __setstate__.",
+        ) from None
 
 
 def _hints(target: Any, name: str) -> dict[str, Any]:
