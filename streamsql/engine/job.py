@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from streamsql.core.batch import MAX_WATERMARK, MIN_WATERMARK, SEQ, Batch
 from streamsql.core.clock import Clock
-from streamsql.core.connector import Sink
 from streamsql.core.node import BatchInput, Context, Node, Operator
 from streamsql.core.options import duration_ms
 from streamsql.engine.checkpoint import Checkpoint, Saved
 from streamsql.engine.dataflow import Dataflow, Vertex
+from streamsql.engine.ends import Ends
+from streamsql.engine.inputs import Input, JobStatistics, counted
 from streamsql.engine.plan import JobPlan
 from streamsql.engine.reader import POLL_S, Reader, Reading
 from streamsql.engine.side import SideTables
@@ -28,9 +28,8 @@ from streamsql.engine.sizing import BatchSize
 from streamsql.errors import DataError, SQLError
 from streamsql.operators.collect import Collect, Take
 from streamsql.operators.insert import Insert
-from streamsql.operators.keep import Keep, KeepStep, Shelf
-from streamsql.operators.lookup_join import LookupJoin, LookupJoinStep
-from streamsql.operators.scan import Scan, ScanStep
+from streamsql.operators.keep import Keep, Shelf
+from streamsql.operators.scan import Scan
 from streamsql.operators.side import SideScan
 from streamsql.planner import modules
 from streamsql.planner.relational import Constant
@@ -42,39 +41,6 @@ INTERVAL = "execution.checkpointing.interval"
 
 Watch = Callable[[str, Node, Operator], Operator]
 """(stable name, node, its operator) → the operator that runs instead; tests look at what passes."""
-
-
-@dataclass(slots=True)
-class Input:
-    """A scan that runs: its vertex, its operator, its reader, and where it stands."""
-
-    vertex: Vertex
-    step: ScanStep
-    reader: Reader
-    node: Scan
-    positions: dict[str, int] = field(default_factory=dict)
-    last: Reading | None = None
-    finished: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class JobStatistics:
-    """Counters of a job since it started.
-
-    watermark_us  event time in µs: None before it is known, MAX_WATERMARK at the end
-    """
-
-    rows_in: int = 0
-    rows_out: int = 0
-    lag_rows: int | None = None
-    watermark_us: int | None = None
-    late: int = 0
-    errors: int = 0
-    errors_by_reason: Mapping[str, int] = field(default_factory=dict)
-    state_rows: int = 0
-    epoch: int = 0
-    skipped: int = 0
-    expired: int = 0
 
 
 class Job:
@@ -105,21 +71,17 @@ class Job:
         self.plan = plan
         self.clock = clock
         self.sides = sides
-        self._take = take
         self._state = state
         self._threaded = threaded
         self._threads = threads
         self._prepare = prepare
         self._watch = watch
-        self._shelf = shelf
         self._kept = kept
-        self._keeps: list[KeepStep] = []
+        self._ends = Ends(take, shelf)
         self._read_kept: dict[str, BatchInput] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._inputs: list[Input] = []
-        self._sinks: list[Sink] = []
-        self._lookups: list[LookupJoinStep] = []
         self._pending: list[tuple[Vertex, Constant | SideScan]] = []
         self._late: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -150,8 +112,7 @@ class Job:
         roots = [r if isinstance(r, ends) else Collect((r,), r.schema, r.append_only, ()) for r in self.plan.roots]
         self.dataflow = Dataflow(roots, self._watched, self._bad_row)
         self.dataflow.restore(self._saved.watermarks)
-        for sink in self._sinks:
-            sink.open(self._saved.epoch, self.clock)
+        self._ends.open(self._saved.epoch, self.clock)
         self._open_inputs()
 
     def _watched(self, name: str, node: Node) -> Operator | None:
@@ -162,28 +123,7 @@ class Job:
         if isinstance(node, Scan | Constant | SideScan):
             return None
         context = Context(name, self.database, self.clock, self, self.plan.settings)
-        if isinstance(node, Insert):
-            module = modules.connector(node.table.raw["connector"])
-            sink = module.sink(replace(node.table, job=self._saved.job))
-            self._sinks.append(sink)
-            step = node.operator(context)
-            step.bind(sink)
-            return step
-        if isinstance(node, LookupJoin):
-            found = modules.connector(node.table().table.raw["connector"])
-            looking = node.operator(context)
-            looking.bind(found.source, getattr(found, "lookup", None))
-            self._lookups.append(looking)
-            return looking
-        if isinstance(node, Keep):
-            assert self._shelf is not None
-            keep = node.bound(context, self._shelf, self._take)
-            self._keeps.append(keep)
-            return keep
-        if isinstance(node, Collect):
-            assert self._take is not None
-            return node.bound(context, self._take)
-        return node.operator(context)
+        return self._ends.operator(node, context, self._saved.job)
 
     def _open_inputs(self) -> None:
         for vertex in self.dataflow.sources():
@@ -219,11 +159,8 @@ class Job:
         """Free everything; what was not committed is not there. May be called twice."""
         for given in self._inputs:
             given.reader.close()
-        for sink in self._sinks:
-            sink.close()
-        for lookup in self._lookups:
-            lookup.close()
-        self._inputs, self._sinks = [], []
+        self._ends.close()
+        self._inputs = []
         if self._open:
             self._open = False
             self.database.close()
@@ -411,8 +348,7 @@ class Job:
     def commit(self) -> None:
         """End the epoch: see `engine.checkpoint` for the steps."""
         epoch = self._saved.epoch + 1
-        for sink in self._sinks:
-            sink.flush()
+        self._ends.flush()
         self._saved = Saved(
             epoch,
             self.plan.fingerprint,
@@ -430,35 +366,14 @@ class Job:
             rows_in=self.statistics.rows_in,
             state_rows=self.statistics.state_rows,
         )
-        for sink in self._sinks:
-            sink.commit(epoch)
-        for keep in self._keeps:
-            keep.publish()
+        self._ends.commit(epoch)
         for given in self._inputs:
             given.reader.commit(given.positions)
         self._count()
 
     def _count(self) -> None:
-        counts: Counter[str] = Counter(self._errors)
-        for given in self._inputs:
-            counts.update({k: v for k, v in given.step.statistics().items() if k not in ("rows", "skipped")})
-        lags = [i.last.statistics.lag_rows for i in self._inputs if i.last is not None]
-        known = [i.step.watermark_us for i in self._inputs if i.node.rowtime is not None]
         operators = [v.operator for v in self.dataflow.vertices if v.operator is not None]
-        watermark = min(known) if known else None
-        self.statistics = JobStatistics(
-            sum(i.last.statistics.rows for i in self._inputs if i.last is not None),
-            sum(int(o.statistics().get("rows_out", o.statistics().get("rows", 0))) for o in operators),
-            sum(lag for lag in lags if lag is not None) if any(lag is not None for lag in lags) else None,
-            watermark if watermark != MIN_WATERMARK else None,
-            sum(self._late.values()),
-            sum(counts.values()),
-            dict(counts),
-            sum(int(o.statistics().get("state_rows", 0)) for o in operators),
-            self._saved.epoch,
-            sum(int(i.step.statistics().get("skipped", 0)) for i in self._inputs),
-            sum(int(o.statistics().get("expired", 0)) for o in operators),
-        )
+        self.statistics = counted(self._inputs, operators, self._late.total(), self._errors, self._saved.epoch)
 
 
 def _nodes(roots: Iterable[Node]) -> Iterator[Node]:
