@@ -54,11 +54,13 @@ class TemporalJoin(Node):
         left, right = inputs
         number = quote(NUMBER)
         rows = f"(SELECT *, row_number() OVER () AS {number} FROM {left})"
-        same = " AND ".join([*(f"{a} = {b}" for a, b in self.keys),
+        same = " AND ".join([*(f"{a} IS NOT DISTINCT FROM {b}" for a, b in self.keys),
                              f"{rowtime_us(self.times[1])} + {self.after_us} <= {rowtime_us(self.times[0])}"])
         names = ", ".join(quote(c) for c in self.inputs[1].schema.names)
-        picked = (f"SELECT {number} AS \"$m\", {names} FROM {rows} JOIN {right} ON {same} "
-                  f"QUALIFY row_number() OVER (PARTITION BY {number} ORDER BY {quote(self.times[1])} DESC) = 1")
+        picked = (f"SELECT {number} AS \"$m\", {names} FROM {rows} "
+                  f"JOIN (SELECT *, row_number() OVER () AS \"$r\" FROM {right}) ON {same} "
+                  f"QUALIFY row_number() OVER (PARTITION BY {number} "
+                  f"ORDER BY {quote(self.times[1])} DESC, \"$r\" DESC) = 1")
         return (f"SELECT {selected(self.columns)} FROM {rows} {'LEFT' if self.outer else 'INNER'} JOIN ({picked}) "
                 f"ON {number} = \"$m\" AND {self.matching.on()}")
 

@@ -39,6 +39,7 @@ class JoinClause:
                 fields are as above a regular join, without time attributes
     tree        the exp.Join, or the conjunct of WHERE; errors point at it
     version     FOR SYSTEM_TIME AS OF what, or None
+    asof        ASOF JOIN: of the rows of the right that match, the last one
     outer       the scope around the query, for a subquery
     """
 
@@ -50,6 +51,7 @@ class JoinClause:
     tree: exp.Expr = field(compare=False)
     sources: Sources = field(compare=False)
     version: exp.Expr | None = field(default=None, compare=False)
+    asof: bool = False
     outer: Scope | None = field(default=None, compare=False)
 
 
@@ -66,19 +68,23 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None, 
         whole = SelectScope((*left.fields, *renamed(left, right).fields), sources.planner, outer)
         boolean(whole.binder.bind(on), on, "ON")  # so that an error is of the whole condition
     rest = Pending(conjuncts(on) if on is not None else (), sources.planner)
-    if version is None:  # a version that is filtered out would let an older one match
+    asof = method == "ASOF"
+    if version is None and not asof:  # a version that is filtered out would let an older one match
         side = where.kept(side, left, right)
         left = where.filtered(left) if side in ("", "LEFT") else left
         right = where.filtered(right) if side in ("", "RIGHT") else right
         right = rest.filtered(right) if side in ("", "LEFT") else right
+    if asof and right.node.append_only:  # the last row is one of those that ON takes
+        right = rest.filtered(right)
     left = rest.filtered(left) if side in ("", "RIGHT") else left
     right = renamed(left, right)
     scope = SelectScope((*left.fields, *right.fields), sources.planner, outer)
     columns, predicates = _merged(tree, side, left, right, _using(tree, method, left, right), scope)
-    further = where.between(left, right) if not side and version is None else []
+    further = where.between(left, right) if not (side or version or asof) else []
     predicates += [predicate(part, scope.binder, left, right) for part in (*rest.parts, *further)]
     kind = typed_as(JoinKind, side or "INNER")
-    return planned(JoinClause(kind, left, right, tuple(predicates), tuple(columns), tree, sources, version, outer))
+    return planned(JoinClause(kind, left, right, tuple(predicates), tuple(columns), tree, sources, version, asof,
+                              outer))
 
 
 def keeps_left(tree: exp.Join) -> bool:

@@ -15,6 +15,7 @@ from streamsql.operators.interval_join import IntervalJoin
 from streamsql.operators.join import JoinKind
 from streamsql.operators.window_join import Kind, WindowJoin
 from streamsql.planner import versions
+from streamsql.planner.asof import asof
 from streamsql.planner.intervals import Bound, bounds
 from streamsql.planner.predicates import Predicate
 from streamsql.planner.scope import Field, Relation, Window
@@ -29,6 +30,8 @@ _ZONE = "table.local-time-zone"
 
 def recognised(clause: JoinClause) -> Relation | None:
     """The join by time that `clause` is; None for a regular join."""
+    if clause.asof:
+        return asof(clause)
     within = within_us(clause.tree)
     if within is not None:
         return _interval_join(clause, _within(clause, *within))

@@ -12,7 +12,7 @@ from streamsql.errors import PlanError, Span
 from streamsql.operators.deduplicate import Deduplicate
 from streamsql.operators.project import Project
 from streamsql.operators.temporal_join import TemporalJoin
-from streamsql.planner.predicates import Predicate
+from streamsql.planner.predicates import Predicate, steady
 from streamsql.planner.relational import TableLeaf
 from streamsql.planner.scope import Field, Relation
 from streamsql.planner.selects import SelectScope
@@ -45,7 +45,7 @@ def versioned(clause: JoinClause) -> Relation:
     if rowtime.type.root != time.type.root:
         raise PlanError(f'"{time.name}" is {time.type}, the rowtime "{rowtime.name}" of {named(right)} is '
                         f"{rowtime.type}", span_of(version), hint="Both need one type of timestamp.")
-    keys = _keys(right, clause.predicates, span_of(version))
+    keys = keys_of_versions(right, clause.predicates, span_of(version))
     return temporal(clause, keys, (time.column, rowtime.column))
 
 
@@ -54,6 +54,8 @@ def temporal(clause: JoinClause, keys: Sequence[tuple[str, str]], times: tuple[s
     """The join of the left with the versions of the right."""
     from streamsql.planner.joins import matching
 
+    for one in clause.predicates:
+        steady(one.value, one.tree, clause.left.node)
     columns = left_times(clause)
     left, right = clause.left.node, each_change(clause.right.node)
     schema = Schema(tuple(Column(f.column, f.type, f.time) for f, _ in columns))
@@ -89,7 +91,7 @@ def _proctime(clause: JoinClause) -> str:
     return f"FOR SYSTEM_TIME AS OF {found.name}" if found else "proc AS PROCTIME()"
 
 
-def _keys(right: Relation, predicates: Sequence[Predicate], span: Span | None) -> list[tuple[str, str]]:
+def keys_of_versions(right: Relation, predicates: Sequence[Predicate], span: Span | None) -> list[tuple[str, str]]:
     """The equalities with the key of the versions."""
     known = version_keys(right.node)
     if not known:

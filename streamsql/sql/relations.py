@@ -60,24 +60,23 @@ class RelationRules(MatchRules):
 
     def _join(self) -> exp.Join | None:
         start = self.index
-        if self.at("ASOF"):
-            self.fail(
-                "ASOF JOIN is not supported",
-                self.here(),
-                hint="join with FOR SYSTEM_TIME AS OF the time of the left row",
-            )
         natural = self.take("NATURAL")
+        asof = not natural and self.take("ASOF")
         word = self.take_any("INNER", "LEFT", "RIGHT", "FULL", "CROSS")
         side, kind = (word, "") if word in ("LEFT", "RIGHT", "FULL") else ("", word)
         if side:
             self.take("OUTER")
+        asof = asof or (bool(word) and self.take("ASOF"))
+        if asof and word not in ("", "INNER", "LEFT"):
+            self.fail(f"{word} ASOF JOIN is not supported", self.since(start),
+                      hint="each row of the left takes one of the right: ASOF JOIN, or ASOF LEFT JOIN")
         if side and self.at("SEMI", "ANTI"):
             self.fail(
                 f"{side} {self.kind} JOIN is not supported",
                 self.here(),
                 hint="write WHERE [NOT] EXISTS (SELECT …) or [NOT] IN",
             )
-        if word or natural:
+        if word or natural or asof:
             self.expect("JOIN")
         elif not self.take("JOIN"):
             return None
@@ -85,12 +84,17 @@ class RelationRules(MatchRules):
             this=self._right_side(),
             side=side or None,
             kind=kind or None,
-            method="NATURAL" if natural else None,
+            method="NATURAL" if natural else "ASOF" if asof else None,
         )
+        match = self.expression() if asof and self.take("MATCH_CONDITION") else None
         within = join_within(self)
         if within:
             join.set("within", within)
-        self._condition(join, natural or kind == "CROSS")
+        if match is None or self.at("ON", "USING"):
+            self._condition(join, natural or kind == "CROSS")
+        on = join.args.get("on")
+        if match is not None:
+            join.set("on", match if on is None else exp.And(this=on, expression=match))
         return self.put(join, start)
 
     def _right_side(self) -> exp.Expression:
@@ -214,6 +218,8 @@ class RelationRules(MatchRules):
     def alias(self, relation: exp.Expression) -> None:
         """`[AS] name [(columns)]`, if it comes."""
         start = self.index
+        if self.at_all("MATCH_CONDITION", "("):
+            return  # of ASOF JOIN
         if not self.take("AS") and not (self.at_name() and not self.at_clause()):
             return
         alias = exp.TableAlias(this=self.identifier("an alias"))

@@ -166,13 +166,16 @@ class Bench:
         assert isinstance(select, statement.Select)
         return self.session.planner.select(select).roots[0]
 
+    def run(self, root: Node, name: str) -> Run:
+        return Run(root, name, self._engine, self.session)
+
     def compare(self, root: Node, tables: Sequence[Table], history: History) -> None:
         """Run the history, and compare at each stop."""
         self._runs += 1
         if self._runs % 100 == 0:  # databases keep the inputs and statements of all queries
             self.close()
             self._open()
-        run = Run(root, f"q{self._runs}", self._engine, self.session)
+        run = self.run(root, f"q{self._runs}")
         whole = Whole(root, f"q{self._runs}", self._oracle, tables)
         there: dict[Table, Counter[Row]] = {made: Counter() for made in tables}
         for batches in history:

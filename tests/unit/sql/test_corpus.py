@@ -14,9 +14,10 @@ TRUTH = Path(__file__).parents[2] / "truth"
 
 # Sampling makes an answer that no test can hold.
 REFUSED_HERE = {"SELECT COUNT(*) FROM (VALUES (1), (2)) AS t(x) TABLESAMPLE BERNOULLI (100)"}
-# Refused by Flink's grammar for what streamsql's binder knows: which functions there are.
+# Refused by Flink's grammar for what streamsql's planner knows: which functions there are, what a join lacks.
 BOUND_HERE = {"SELECT STRING_AGG(x, ',') FROM (VALUES ('a')) AS t(x)",
-              "SELECT DATE_DIFF('day', DATE '2024-02-29', DATE '2024-02-01')"}
+              "SELECT DATE_DIFF('day', DATE '2024-02-29', DATE '2024-02-01')",
+              "SELECT x FROM (VALUES (1)) AS t(x) ASOF JOIN (VALUES (1)) AS u(y) ON x = y"}
 
 
 def statements() -> Iterator[tuple[str, str]]:

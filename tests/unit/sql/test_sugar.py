@@ -66,7 +66,7 @@ def test_sugar(written: str, expected: str) -> None:
     ("SELECT 1 FROM t WINDOW TUMBLING (SIZE 1 MINUTE, GRACE PERIOD 1 MINUTE) GROUP BY k",
      "a window has no GRACE PERIOD"),
     ("SELECT * FROM a JOIN b WITHIN 5 MINUTES GRACE PERIOD 1 MINUTE ON a.k = b.k", "a join has no GRACE PERIOD"),
-    ("SELECT * FROM a ASOF JOIN b ON a.k = b.k", "ASOF JOIN is not supported"),
+    ("SELECT * FROM a FULL ASOF JOIN b ON a.k = b.k", "FULL ASOF JOIN is not supported"),
     (f"SELECT * FROM TABLE(HOP(TABLE t, DESCRIPTOR(ts), {M}))", 'expected "," but found ")"'),
     (f"SELECT * FROM TABLE(TUMBLE(DATA => TABLE t, SIZE => {M}))", "TUMBLE lacks TIMECOL"),
 ])
