@@ -80,7 +80,7 @@ def _approximate(sign: str, left: Typed, right: Typed) -> Typed:
     name = "DOUBLE" if wide else "FLOAT"
     a, b = (v.sql if v.type.root == name else f"CAST({v.sql} AS {name})" for v in (left, right))
     sql = f"({a} {sign} {b})"
-    return Typed(sql if type_.root == name else f"CAST({sql} AS {type_.root})", type_)
+    return Typed(sql if type_.root == name else macros.call("f_double_to_float", sql), type_)
 
 
 def _whole(sign: str, left: Typed, right: Typed) -> Typed:
@@ -213,6 +213,8 @@ def _ratio(n: str, d: str, digits: int, constant: bool) -> str:
 def _remainder(left: Typed, right: Typed) -> Typed:
     a, b = as_decimal(left.type), as_decimal(right.type)
     type_ = right.type if not a.scale and not b.scale else decimal_remainder(a, b)
+    if max(a.precision - a.scale, b.precision - b.scale) + max(a.scale, b.scale) > MAX_PRECISION:
+        return Typed(_wide("f_decimal_remainder", left, right, type_), type_)  # DuckDB goes over to DOUBLE
     sql = macros.call("f_mod", _exact(left), _exact(right))
     return Typed(f"TRY_CAST({sql} AS {type_.duck_type()})", type_)
 

@@ -185,9 +185,19 @@ def _bare(tree: exp.Expr) -> exp.Expr:
     return tree
 
 
+def _signed(tree: exp.Expr) -> tuple[exp.Expr, bool]:
+    """What the minus signs and parentheses stand before, and whether it changes its sign."""
+    negative = False
+    while isinstance(tree, (exp.Paren, exp.Neg)):
+        negative ^= isinstance(tree, exp.Neg)
+        tree = tree.this
+    return tree, negative
+
+
 def _negated(binder: Binder, tree: exp.Expr) -> Typed:
-    if isinstance(tree.this, exp.Literal) and not tree.this.args.get("is_string"):
-        return literals.number(tree.this, negative=True)
+    number, negative = _signed(tree)
+    if isinstance(number, exp.Literal) and not number.args.get("is_string"):
+        return literals.number(number, negative=negative)
     value = binder.typed(tree.this)
     if isinstance(tree.this, exp.Interval):
         size = value.literal

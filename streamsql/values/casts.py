@@ -50,6 +50,8 @@ def castable(source: DataType, target: DataType) -> bool:
         return True
     if (family(source), family(target)) not in CONVERSIONS:
         return False
+    if target.is_interval and source.is_numeric and " TO " in target.unit:
+        return False
     if source.children and target.children:
         return len(source.children) == len(target.children) and all(map(castable, source.children, target.children))
     return True

@@ -27,6 +27,13 @@ def quotient(a: str, b: str, scale: int) -> str:
     return _shown(_EXACT.divide(Decimal(a), Decimal(b)), scale)
 
 
+def remainder(a: str, b: str, scale: int) -> str:
+    """What is left of `a` when whole `b`s are taken off. Raises DataError if `b` is zero."""
+    if not Decimal(b):
+        raise DataError("division by zero")
+    return _shown(_EXACT.remainder(Decimal(a), Decimal(b)), scale)
+
+
 def rounded(value: str, digits: int, cut: bool) -> str:
     """`value` with `digits` after the point, or zeros before it; cut off or rounded half up."""
     number, unit = Decimal(value), Decimal(1).scaleb(-digits)

@@ -70,11 +70,11 @@ def url_decode(text: str) -> str:
     return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")
 
 
-def sha(text: str, bits: int) -> str:
+def sha(data: bytes, bits: int) -> str:
     """SHA-2 of 224, 256, 384 or 512 bits, in hexadecimal."""
     if bits not in (224, 256, 384, 512):
         raise ValueError(f"SHA2 takes 224, 256, 384 or 512 bits, not {bits}")
-    return hashlib.new(f"sha{bits}", text.encode()).hexdigest()
+    return hashlib.new(f"sha{bits}", data).hexdigest()
 
 
 def split(text: str, delimiter: str, limit: int = 0) -> list[str]:
@@ -108,7 +108,7 @@ def str_to_map(text: str, pairs: str, keys: str) -> dict[str, str | None]:
 
 _SPEC = re.compile(r"%(?:(\d+)\$|(<))?([-#+ 0,(]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
 Argument = tuple[str, str | None]
-"""The kind of an argument (`integer`, `decimal`, `double`, `boolean`, `string`) and its text."""
+"""The kind of an argument (`integer:8` to `integer:64`, `decimal`, `double`, `boolean`, `string`) and its text."""
 
 
 class _Unformattable(ValueError):
@@ -134,12 +134,12 @@ def _parts(form: str) -> tuple[str | re.Match[str], ...]:
     return tuple(parts)
 
 
-def printf(form: str, kinds: list[str], texts: list[str | None]) -> str:
-    """PRINTF as `String.format`; raises ValueError where Java refuses the format or an argument."""
+def printf(form: str, kinds: list[str], texts: list[str | None]) -> str | None:
+    """PRINTF as `String.format`; NULL where Java refuses the format or an argument."""
     try:
         return _formatted(form, list(zip(kinds, texts)))
-    except (_Unformattable, InvalidOperation) as error:
-        raise ValueError(f'format "{form}" does not fit its arguments') from error
+    except (_Unformattable, InvalidOperation):
+        return None
 
 
 def _formatted(form: str, arguments: list[Argument]) -> str:
@@ -164,11 +164,14 @@ def _formatted(form: str, arguments: list[Argument]) -> str:
 
 def _conversion(part: re.Match[str], argument: Argument) -> str:
     letter, (kind, text) = part[6].lower(), argument
+    kind, _, bits = kind.partition(":")
     if text is None:
         return _padded(("false" if letter == "b" else "null")[:int(part[5]) if part[5] else None], part)
     rule = _CONVERSIONS.get((letter, kind)) or _CONVERSIONS.get((letter, ""))
-    if rule is None:
+    if rule is None or (letter == "c" and bits == "64"):
         raise _Unformattable
+    if letter in "xo" and text.startswith("-"):
+        text = str(int(text) % (1 << int(bits)))
     return rule(part, text)
 
 
@@ -208,10 +211,8 @@ def _integer(part: re.Match[str], text: str) -> str:
 
 def _based(letter: str) -> Callable[[re.Match[str], str], str]:
     def convert(part: re.Match[str], text: str) -> str:
-        kind_bits = 64 if len(text) > 11 or not -(2 ** 31) <= int(text) < 2 ** 31 else 32
-        value = int(text) % (1 << kind_bits) if int(text) < 0 else int(text)
         prefix = {"x": "0x", "o": "0"}[letter] if "#" in part[3] else ""
-        digits = prefix + format(value, letter)
+        digits = prefix + format(int(text), letter)
         return digits.rjust(int(part[4] or 0), "0") if "0" in part[3] else _padded(digits, part)
     return convert
 

@@ -30,7 +30,7 @@ def _wrap(root: str) -> str:
     bits, wide = _BITS[root], "HUGEINT" if root == "BIGINT" else "BIGINT"
     half, mask = f"CAST('{2 ** (bits - 1)}' AS {wide})", f"CAST('{2 ** bits - 1}' AS {wide})"
     name = "INTEGER" if root == "INT" else root
-    return f"CAST(((v + {half}) & {mask}) - {half} AS {name})"
+    return f"CAST((((v & {mask}) + {half}) & {mask}) - {half} AS {name})"  # v itself may be the greatest of its type
 
 
 def _text_to_integer(root: str, refused: str = "NULL") -> str:
@@ -122,7 +122,7 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_double_to_float": ("x", "CASE WHEN abs(x) > 3.4028235677973366e38 AND NOT isnan(x) THEN "
                           "CASE WHEN x > 0 THEN CAST('Infinity' AS FLOAT) ELSE CAST('-Infinity' AS FLOAT) END "
                           "ELSE CAST(x AS FLOAT) END"),
-    "f_rand": ("s", "(hash(s) % 1000003) / CAST(1000003 AS DOUBLE)"),
+    "f_rand": ("s", "CASE WHEN s IS NOT NULL THEN (hash(s) % 1000003) / CAST(1000003 AS DOUBLE) END"),
     "f_index": ("i", "CASE WHEN i >= 1 THEN i END"),
     "f_counts": ("k", "map_from_entries(list_transform(list_distinct(k), lambda e: "
                  "{'key': e, 'value': CAST(len(list_filter(k, lambda o: o = e)) AS INTEGER)}))"),
@@ -136,7 +136,9 @@ _MACROS: dict[str, tuple[str, str]] = {
     "f_day": ("t", "NULLIF(CASE WHEN t = '' THEN '' ELSE lpad(split_part(t, '-', 1), 4, '0') || '-' || "
               "f_two(split_part(t, '-', 2)) || '-' || f_two(split_part(t, '-', 3)) END, '')"),
     "f_two": ("t", "CASE WHEN t = '' THEN '01' ELSE lpad(t, 2, '0') END"),
-    "f_to_time": ("t", "TRY_CAST(CASE WHEN regexp_full_match(t, "
+    "f_to_time": ("t", "f_clock_time(CASE WHEN contains(t, ' ') THEN "
+                  "regexp_replace(t, '\\s*(^|$|:)\\s*', '\\1', 'g') ELSE t END)"),
+    "f_clock_time": ("t", "TRY_CAST(CASE WHEN regexp_full_match(t, "
                   "'([01]?[0-9]|2[0-3])(:[0-5]?[0-9](:[0-5]?[0-9](\\.[0-9]{1,9})?)?)?') THEN "
                   "lpad(split_part(t, ':', 1), 2, '0') || ':' || lpad(split_part(t, ':', 2), 2, '0') || ':' || "
                   "CASE WHEN split_part(t, ':', 3) = '' THEN '00' "

@@ -17,6 +17,8 @@ _MACROS: tuple[tuple[str, str], ...] = (
     # characters beyond the basic plane, each of which is two units to Java
     ("f_astral(x)", f"CASE WHEN strlen(x) = length(x) THEN 0 ELSE length(regexp_replace(x, '{_ASTRAL}', '', 'g')) END"),
     ("f_units(x)", "CAST(length(x) + f_astral(x) AS INTEGER)"),
+    ("f_first_units(x, n)", "CASE WHEN f_astral(left(x, n)) = 0 THEN left(x, n) ELSE array_to_string(list_filter("
+                            "f_characters(left(x, n)), lambda c, i: i + f_astral(left(x, i)) <= n), '') END"),
     ("f_characters(x)", "regexp_extract_all(x, '(?s:.)')"),
     ("f_reverse(x)", "CASE WHEN strlen(x) = length(x) THEN reverse(x) "
                      "ELSE array_to_string(list_reverse(f_characters(x)), '') END"),
@@ -27,11 +29,14 @@ _MACROS: tuple[tuple[str, str], ...] = (
                            "WHEN length(x) + p < 0 THEN '' ELSE substring(x, p, n) END"),
     ("f_left(x, n)", "CASE WHEN n <= 0 THEN CASE WHEN x IS NOT NULL THEN '' END ELSE left(x, n) END"),
     ("f_right(x, n)", "CASE WHEN n <= 0 THEN CASE WHEN x IS NOT NULL THEN '' END ELSE right(x, n) END"),
-    ("f_lpad(x, n, p)", "CASE WHEN n < 0 OR p = '' THEN NULL ELSE lpad(x, CAST(n - f_astral(x) AS INTEGER), p) END"),
-    ("f_rpad(x, n, p)", "CASE WHEN n < 0 OR p = '' THEN NULL ELSE rpad(x, CAST(n - f_astral(x) AS INTEGER), p) END"),
+    ("f_lpad(x, n, p)", "CASE WHEN n < 0 OR p = '' OR p IS NULL THEN NULL WHEN n < f_units(x) THEN f_first_units(x, n) "
+                        "ELSE lpad(x, CAST(n - f_astral(x) AS INTEGER), p) END"),
+    ("f_rpad(x, n, p)", "CASE WHEN n < 0 OR p = '' OR p IS NULL THEN NULL WHEN n < f_units(x) THEN f_first_units(x, n) "
+                        "ELSE rpad(x, CAST(n - f_astral(x) AS INTEGER), p) END"),
     ("f_replace(x, f, t)", "CASE WHEN f = '' THEN t || array_to_string(list_transform(f_characters(x), "
                            "lambda c: c || t), '') ELSE replace(x, f, t) END"),
-    ("f_overlay(x, y, p, n)", "CASE WHEN p <= 0 OR p > f_units(x) THEN x ELSE left(x, p - 1) || y || "
+    ("f_overlay(x, y, p, n)", "CASE WHEN y IS NULL OR n IS NULL THEN NULL "
+                              "WHEN p <= 0 OR p > f_units(x) THEN x ELSE left(x, p - 1) || y || "
                               "CASE WHEN p + n <= f_units(x) AND n > 0 THEN substring(x, p + n) ELSE '' END END"),
     ("f_locate(s, x, p)", "CASE WHEN s = '' THEN CASE WHEN x IS NULL OR p IS NULL THEN NULL ELSE 1 END "
                           "WHEN p <= 1 THEN instr(x, s) "
@@ -42,6 +47,7 @@ _MACROS: tuple[tuple[str, str], ...] = (
     ("f_instr(x, s, p, n)",
      "CASE WHEN x IS NULL OR s IS NULL OR p IS NULL OR n IS NULL THEN NULL "
      "WHEN n <= 0 THEN error('the occurrence of INSTR must be positive') WHEN p = 0 THEN 0 "
+     "WHEN s = '' AND p > 0 THEN 1 "
      "WHEN p > 0 THEN COALESCE(list_filter(f_places(x, s), lambda i: i >= p)[n], 0) "
      "ELSE COALESCE(list_reverse(list_filter(f_places(x, s), "
      "lambda i: i + length(s) - 1 <= length(x) + 1 + p))[n], 0) END"),

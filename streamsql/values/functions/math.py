@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from streamsql.core.types import DOUBLE, INT, STRING, DataType, decimal
+from streamsql.errors import SQLTypeError
 from streamsql.values import macros
 from streamsql.values.arithmetic import arithmetic, negated
 from streamsql.values.let import let
@@ -35,6 +36,14 @@ def _sign(args: Arguments) -> str:
         return let(args[0].sql, lambda x: f"CASE WHEN isnan({x}) THEN {x} ELSE "
                    f"CAST(sign({x}) AS {kind.root}) END", "signed")
     return f"CAST(sign({args[0].sql}) AS {kind.duck_type()})"
+
+
+def _angle(args: Arguments) -> DataType:
+    """A decimal goes with another decimal only."""
+    if (args[0].type.root == "DECIMAL") != (args[1].type.root == "DECIMAL"):
+        raise SQLTypeError(f"ATAN2 of {args[0].type.as_nullable()} and {args[1].type.as_nullable()} is not supported",
+                           hint="CAST the DECIMAL to DOUBLE")
+    return DOUBLE
 
 
 def _digits(args: Arguments) -> int | None:
@@ -114,7 +123,7 @@ def _rounded_float(value: str, kind: DataType, digits: int | None, count: str, c
         plain = f"{moved} < 1e15 AND abs({moved} - floor({moved}) - 0.5) > 1e-3"
         return f"CASE WHEN {plain} THEN round({x} * 1e{digits}) / 1e{digits} ELSE {slow} END"
 
-    return f"CAST({let(value, body, 'rounded')} AS {kind.root})"
+    return f"CAST({let(value, body, 'rounded')} + 0 AS {kind.root})"  # a BigDecimal knows no -0
 
 
 def _modulo_type(args: Arguments) -> DataType:
@@ -133,7 +142,7 @@ FUNCTIONS = (
     _double("ACOS", "The arc cosine.", "ACOS(1) = 0.0"),
     _double("ASIN", "The arc sine.", "ASIN(0) = 0.0"),
     _double("ATAN", "The arc tangent.", "ATAN(0) = 0.0"),
-    Function("ATAN2", "ATAN2(y, x)", ("double", "double"), DOUBLE, "atan2({0}, {1})",
+    Function("ATAN2", "ATAN2(y, x)", ("numeric", "numeric"), _angle, "atan2(CAST({0} AS DOUBLE), CAST({1} AS DOUBLE))",
              "The angle of a point.", "ATAN2(0, 1) = 0.0"),
     Function("BIN", "BIN(integer)", ("bigint",), STRING, "bin({0})", "In binary digits.", "BIN(4) = '100'"),
     _double("COS", "The cosine of an angle in radians.", "COS(0) = 1.0"),
@@ -155,8 +164,9 @@ FUNCTIONS = (
     Function("POWER", "POWER(number, exponent)", ("double", "double"), DOUBLE, "power({0}, {1})",
              "A number to a power.", "POWER(2, 3) = 8.0"),
     _double("RADIANS", "Degrees in radians.", "RADIANS(0) = 0.0"),
-    Function("RAND", "RAND([seed])", ("int",), DOUBLE, by_arity("random()", "f_rand({0})"),
-             "A random number from 0 to 1.", "RAND() < 1e0", optional=1, deterministic=False, nulls="never"),
+    Function("RAND", "RAND([seed])", ("int",), lambda args: DOUBLE.as_nullable(any(a.type.nullable for a in args)),
+             by_arity("random()", "f_rand({0})"), "A random number from 0 to 1.", "RAND() < 1e0", optional=1,
+             deterministic=False, nulls="rule"),
     Function("RAND_INTEGER", "RAND_INTEGER([seed,] bound)", ("int", "int"), INT,
              by_arity("CAST(floor(random() * {0}) AS INTEGER)", "CAST(floor(f_rand({0}) * {1}) AS INTEGER)"),
              "A random integer from 0 to a bound.", "RAND_INTEGER(1) = 0", optional=1, deterministic=False),
@@ -166,7 +176,7 @@ FUNCTIONS = (
              "SIGN(-5) = -1"),
     _double("SIN", "The sine of an angle in radians.", "SIN(0) = 0.0"),
     _double("SINH", "The hyperbolic sine.", "SINH(0) = 0.0"),
-    _double("SQRT", "The square root.", "SQRT(4) = 2.0"),
+    _double("SQRT", "The square root.", "SQRT(4) = 2.0", "power({0}, 0.5e0)"),
     _double("TAN", "The tangent of an angle in radians.", "TAN(0) = 0.0"),
     _double("TANH", "The hyperbolic tangent.", "TANH(0) = 0.0"),
     Function("TRUNCATE", "TRUNCATE(number [, digits])", ("numeric", "int"), _rounded_type, _rounded(cut=True),

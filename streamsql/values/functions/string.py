@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from streamsql.core.schema import text_literal
-from streamsql.core.types import BIGINT, BOOLEAN, BYTES, INT, MAX_LENGTH, STRING, DataType, map_of, varchar
+from streamsql.core.types import BIGINT, BOOLEAN, BYTES, INT, INTERVALS, MAX_LENGTH, STRING, DataType, map_of, varchar
+from streamsql.errors import SQLTypeError
 from streamsql.values.let import let, let_all
 from streamsql.values.signature import by_arity, same
 from streamsql.values.typed import Function, Typed
@@ -139,6 +140,13 @@ def _translate(args: Arguments) -> str:
     return f"translate({text}, {old}, {new})"
 
 
+def _elt_type(args: Arguments) -> DataType:
+    number = _number(args[0])
+    if number is not None and number < 0:
+        raise SQLTypeError(f"the index of ELT is {number}, it counts from 1")
+    return args[1].type
+
+
 def _elt(args: Arguments) -> str:
     def body(index: str) -> str:
         cases = " ".join(f"WHEN {i} THEN {a.sql}" for i, a in enumerate(args[1:], 1))
@@ -174,13 +182,21 @@ def _to_base64(args: Arguments) -> str:
     return f"to_base64({data})"
 
 
-_KINDS = {"DECIMAL": "decimal", "FLOAT": "double", "DOUBLE": "double", "BOOLEAN": "boolean"}
+_KINDS = {"DECIMAL": "decimal", "FLOAT": "double", "DOUBLE": "double", "BOOLEAN": "boolean",
+          "TINYINT": "integer:8", "SMALLINT": "integer:16", "INT": "integer:32", "BIGINT": "integer:64",
+          "DATE": "integer:32", "TIME": "integer:32", INTERVALS[0]: "integer:32", INTERVALS[1]: "integer:64"}
+
+
+_PRINTED = {"FLOAT": "f_double_text(CAST({} AS DOUBLE))", "DOUBLE": "f_double_text({})",
+            "DATE": "CAST({} - CAST('1970-01-01' AS DATE) AS VARCHAR)",
+            "TIME": "CAST(epoch_ms({}) AS VARCHAR)", INTERVALS[0]: "CAST(f_months({}) AS VARCHAR)",
+            INTERVALS[1]: "CAST(epoch_ms({}) AS VARCHAR)"}
+"""How a value is handed over: dates and times as the whole numbers that they are within Flink."""
 
 
 def _printf(args: Arguments) -> str:
-    kinds = [_KINDS.get(a.type.root, "integer" if a.type.is_integer else "string") for a in args[1:]]
-    texts = [f"f_double_text(CAST({a.sql} AS DOUBLE))" if k == "double" else f"CAST({a.sql} AS VARCHAR)"
-             for k, a in zip(kinds, args[1:])]
+    kinds = [_KINDS.get(a.type.root, "string") for a in args[1:]]
+    texts = [_PRINTED.get(a.type.root, "CAST({} AS VARCHAR)").format(a.sql) for a in args[1:]]
     listed = ", ".join(text_literal(k) for k in kinds)
     return (f"f_printf({args[0].sql}, CAST([{listed}] AS VARCHAR[]), "
             f"CAST([{', '.join(texts)}] AS VARCHAR[]))")
@@ -216,18 +232,18 @@ FUNCTIONS = (
              nulls="never"),
     Function("DECODE", "DECODE(binary, charset)", ("binary", "string"), STRING, _decode,
              "The text of bytes in a character set.", "DECODE(X'616263', 'UTF-8') = 'abc'"),
-    Function("ELT", "ELT(index, value, ...)", ("integer", "string|binary@T"), same(1), _elt,
+    Function("ELT", "ELT(index, value, ...)", ("integer", "string|binary@T"), _elt_type, _elt,
              "The value of that number; NULL if there is none.", "ELT(2, 'a', 'b') = 'b'", variadic=True,
              nulls="always"),
     Function("ENCODE", "ENCODE(string, charset)", ("string", "string"), BYTES, _encode,
              "The bytes of a text in a character set.", "ENCODE('abc', 'UTF-8') = X'616263'"),
-    Function("ENDSWITH", "ENDSWITH(value, end)", ("string|binary@T", "string|binary@T"), BOOLEAN, _affix("ends_with"),
+    Function("ENDSWITH", "ENDSWITH(value, end)", ("string|binary@T?", "string|binary@T?"), BOOLEAN, _affix("ends_with"),
              "Whether it ends so.", "ENDSWITH('hello', 'lo') = TRUE"),
     Function("FROM_BASE64", "FROM_BASE64(string)", ("string",), STRING,
              lambda args: let(args[0].sql, lambda x: f"COALESCE(TRY(decode(from_base64({x}))), f_from_base64({x}))",
                               "text"),
              "The text of base64; an error if it is none.", "FROM_BASE64('aGVsbG8=') = 'hello'"),
-    Function("INET_ATON", "INET_ATON(string)", ("string",), BIGINT, _once("f_inet_aton"),
+    Function("INET_ATON", "INET_ATON(string)", ("string?",), BIGINT, _once("f_inet_aton"),
              "The number of an IPv4 address; NULL if it is none.", "INET_ATON('1.2.3.4') = 16909060",
              nulls="always"),
     Function("INET_NTOA", "INET_NTOA(integer)", ("bigint",), STRING, _once("f_inet_ntoa"),
@@ -272,7 +288,7 @@ FUNCTIONS = (
     Function("POSITION", "POSITION(part IN string)", ("string", "string", "bigint"), INT, _int(_locate),
              "Where the part is; 0 if nowhere.", "POSITION('l' IN 'hello') = 3", optional=1),
     Function("PRINTF", "PRINTF(format, value, ...)", ("string", "any"), STRING, _printf,
-             "Formatted as by Java's String.format; an error for what it refuses.", "PRINTF('%05d', 42) = '00042'",
+             "Formatted as by Java's String.format; NULL for what it refuses.", "PRINTF('%05d', 42) = '00042'",
              optional=1, variadic=True, nulls="always"),
     Function("REPEAT", "REPEAT(string, times)", ("string", "bigint"), STRING, "repeat({0}, {1})",
              "The string several times.", "REPEAT('ab', 2) = 'abab'"),
@@ -295,7 +311,7 @@ FUNCTIONS = (
     Function("SPLIT_INDEX", "SPLIT_INDEX(string, delimiter, index)", ("string", "string|integer", "integer"), STRING,
              _split_index, "The part of that number, from 0; NULL if there is none.",
              "SPLIT_INDEX('a,b', ',', 1) = 'b'", nulls="always"),
-    Function("STARTSWITH", "STARTSWITH(value, start)", ("string|binary@T", "string|binary@T"), BOOLEAN,
+    Function("STARTSWITH", "STARTSWITH(value, start)", ("string|binary@T?", "string|binary@T?"), BOOLEAN,
              _affix("starts_with"), "Whether it begins so.", "STARTSWITH('hello', 'he') = TRUE"),
     Function("STR_TO_MAP", "STR_TO_MAP(string [, pair_delimiter, key_delimiter])", ("string", "string", "string"),
              map_of(STRING, STRING), _str_to_map,
