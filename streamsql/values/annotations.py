@@ -6,6 +6,7 @@ the top (an element, a field) every value may be NULL.
 
 from __future__ import annotations
 
+import collections
 import collections.abc
 import dataclasses
 import datetime
@@ -22,16 +23,17 @@ from streamsql.core import types
 from streamsql.core.types import DataType
 from streamsql.errors import SQLTypeError
 from streamsql.sql import parse_type
+from streamsql.values import python_values
+from streamsql.values.promotion import MILLISECONDS, MONTHS
+from streamsql.values.python_values import Convert
 
-Convert = Callable[[Any], Any]
-
-HINT = ("Write int, float, str, bool, bytes, Decimal, date, time, datetime, list[…], dict[…, …] or a dataclass; "
-        "or give the SQL types: @streamsql.function('INT', returns='INT').")
+HINT = ("Write int, float, str, bool, bytes, Decimal, date, time, datetime, timedelta, list[…], dict[…, …], "
+        "Counter[…], set[int] or a dataclass; or give the SQL types: @streamsql.function('INT', returns='INT').")
 
 _PLAIN: dict[object, DataType] = {
     bool: types.BOOLEAN, int: types.BIGINT, float: types.DOUBLE, str: types.STRING, bytes: types.BYTES,
     decimal.Decimal: types.decimal(38, 18), datetime.date: types.DATE, datetime.time: types.time(6),
-    datetime.datetime: types.timestamp(6),
+    datetime.datetime: types.timestamp(6), datetime.timedelta: MILLISECONDS,
 }
 
 
@@ -66,8 +68,7 @@ def kind_of(annotation: object) -> Kind:
             kind = kind_of(members[0])
             return Kind(kind.type.as_nullable(), kind.read, kind.write)
     if annotation in _PLAIN:
-        type_ = _PLAIN[annotation].not_null()
-        return Kind(type_, None, _rounded(type_.scale) if type_.root == "DECIMAL" else None)
+        return of_type(_PLAIN[annotation].not_null())
     found = _collection(annotation) or _row(annotation)
     if found is None:
         raise SQLTypeError(f"{shown(annotation)} is no type of a function's argument or result", hint=HINT)
@@ -84,6 +85,10 @@ def _collection(annotation: object) -> Kind | None:
         return _array(_nested(inside[0]))
     if origin in (dict, collections.abc.Mapping) and len(inside) == 2:
         return _map(_nested(inside[0]), _nested(inside[1]))
+    if origin is collections.Counter and len(inside) == 1:
+        return _multiset(_nested(inside[0]))
+    if origin in (set, frozenset, collections.abc.Set) and inside == (int,):
+        return of_type(DataType("BITMAP"))
     return None
 
 
@@ -105,6 +110,13 @@ def _map(key: Kind, value: Kind) -> Kind:
     return Kind(types.map_of(key.type, value.type),
                 lambda pairs: dict(both(key.reading, value.reading, dict(pairs))),
                 lambda pairs: both(key.writing, value.writing, dict(pairs)))
+
+
+def _multiset(element: Kind) -> Kind:
+    return Kind(types.multiset(element.type),
+                lambda pairs: collections.Counter(dict(zip(
+                    element.reading([value for value, _ in pairs]), (count for _, count in pairs), strict=True))),
+                lambda counts: python_values.write_counts(counts, element.writing))
 
 
 def fields_of(annotation: object) -> dict[str, object] | None:
@@ -154,7 +166,7 @@ def _values(value: Any, names: tuple[str, ...]) -> list[Any]:
 
 
 def of_type(type_: DataType) -> Kind:
-    """The kind of a SQL type: a ROW is a dict, a MAP too."""
+    """The kind of a SQL type: a ROW is a dict, a MAP too; a type that holds others holds theirs."""
     nested = [of_type(child) for child in type_.children]
     match type_.root:
         case "ARRAY":
@@ -165,7 +177,19 @@ def of_type(type_: DataType) -> Kind:
             kind = row_kind(dict(zip(type_.names, nested, strict=True)))
         case "DECIMAL":
             kind = Kind(type_, None, _rounded(type_.scale))
-        case "NULL" | "MULTISET" | "VARIANT" | "BITMAP" | "INTERVAL YEAR TO MONTH" | "INTERVAL DAY TO SECOND":
+        case "MULTISET":
+            kind = _multiset(nested[0])
+        case "VARIANT":
+            kind = Kind(type_, python_values.read_json, python_values.write_json)
+        case "BITMAP":
+            kind = Kind(type_, set, python_values.write_members)
+        case "INTERVAL YEAR TO MONTH":
+            type_ = MONTHS.as_nullable(type_.nullable)
+            kind = Kind(type_, python_values.read_months, python_values.write_months)
+        case "INTERVAL DAY TO SECOND":
+            type_ = MILLISECONDS.as_nullable(type_.nullable)
+            kind = Kind(type_, python_values.read_duration, python_values.write_duration)
+        case "NULL":
             raise SQLTypeError(f"{type_} is no type of a function's argument or result", hint=HINT)
         case _:
             kind = Kind(type_)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from streamsql.core.schema import quote
 from streamsql.core.typed import Typed
-from streamsql.core.types import INT, DataType
+from streamsql.core.types import INT, STRING, DataType
 from streamsql.errors import Span, SQLTypeError
 from streamsql.values.accumulators import Accumulators
 from streamsql.values.annotations import HINT, Kind, fields_of, kind_of, row_kind, shown
@@ -134,10 +134,13 @@ class UserFunction:
         (see `values.user_aggregates`)."""
         return quote(f"u_{self.name}/{count}{part}")
 
+    def argument_types(self, count: int) -> list[str]:
+        """The DuckDB types of `count` arguments."""
+        return [called_type(p.kind.type) for p in self.of_arity(count)] or [called_type(t) for t in UNNAMED]
+
     def row_type(self, count: int) -> str:
         """The DuckDB type in which an aggregate keeps the arguments of one row."""
-        kinds = [p.kind.type for p in self.of_arity(count)] or list(UNNAMED)
-        return f"STRUCT({', '.join(f'a{i} {k.duck_type()}' for i, k in enumerate(kinds))})"
+        return f"STRUCT({', '.join(f'a{i} {k}' for i, k in enumerate(self.argument_types(count)))})"
 
     def change_type(self, count: int) -> str:
         """The DuckDB type of a row that comes or goes."""
@@ -150,7 +153,7 @@ class UserFunction:
 
     def added_type(self, count: int) -> str:
         """The DuckDB type of what GROUP BY keeps of a group: the accumulator and its value, or a batch's rows."""
-        return f"STRUCT(kept BLOB, value {self.result.type.duck_type()}, rows {self.change_type(count)}[])"
+        return f"STRUCT(kept BLOB, value {called_type(self.result.type)}, rows {self.change_type(count)}[])"
 
     def arguments(self, given: Sequence[Typed], span: Span | None = None,
                   spans: Sequence[Span | None] = (), zone: str = "'UTC'") -> list[Typed]:
@@ -186,9 +189,20 @@ class UserFunction:
                      aggregate=any(a.aggregate for a in arguments))
 
     def text(self, arguments: Sequence[Typed], part: str = "") -> str:
-        texts = [f"CAST({a.sql} AS {p.kind.type.duck_type()})"
-                 for a, p in zip(arguments, self.of_arity(len(arguments)), strict=True)]
-        return f"{self.sql_name(len(arguments), part)}({', '.join(texts) or '0'})"
+        kinds = self.argument_types(len(arguments))
+        texts = [f"CAST({a.sql} AS {k})" for a, k in zip(arguments, kinds, strict=False)]
+        called, result = f"{self.sql_name(len(arguments), part)}({', '.join(texts) or '0'})", self.result.type
+        if part or called_type(result) == result.duck_type():
+            return called
+        return f"CAST({called} AS {result.duck_type()}{'[]' if self.form == 'table' else ''})"
+
+
+def called_type(kind: DataType) -> str:
+    """The DuckDB type in which a function is given and gives a value: of a VARIANT its text, which Arrow has."""
+    def plain(kind: DataType) -> DataType:
+        return STRING if kind.root == "VARIANT" else replace(kind, children=tuple(map(plain, kind.children)))
+
+    return plain(kind).duck_type()
 
 
 # ------------------------------------------------------------------------------------------------ reading

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from streamsql.state.database import refusal
 from streamsql.values.accumulators import Accumulators
-from streamsql.values.user import Parameter, UserFunction
+from streamsql.values.user import Parameter, UserFunction, called_type
 from streamsql.values.user_rows import Columns, Over, arguments_of, attempted, combined, no_value, skipped_by, written
 
 Call = tuple[Over, list[str], str]
@@ -30,7 +30,7 @@ Call = tuple[Over, list[str], str]
 
 def calls(f: UserFunction, count: int, arguments: Sequence[str]) -> dict[str, Call]:
     """What DuckDB calls for `f` with `count` arguments of these types, by the part of its name."""
-    row, value = f.row_type(count), f.result.type.duck_type()
+    row, value = f.row_type(count), called_type(f.result.type)
     found: dict[str, Call] = {"$row": (_tried(f, count), list(arguments), row),
                               "": (_aggregated(f, count), [f"{row}[]"], value)}
     if f.accumulates:

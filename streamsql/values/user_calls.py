@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from streamsql.state.database import refusal
 from streamsql.values import user_aggregates
 from streamsql.values.annotations import REFUSED, Kind
-from streamsql.values.user import UNNAMED, UserFunction
+from streamsql.values.user import UserFunction, called_type
 from streamsql.values.user_rows import (
     Columns,
     Over,
@@ -48,8 +48,8 @@ def load(database: Registry, functions: Mapping[str, UserFunction], text: str) -
 
 
 def _register(database: Registry, f: UserFunction, count: int) -> None:
-    arguments = [p.kind.type.duck_type() for p in f.of_arity(count)] or [t.duck_type() for t in UNNAMED]
-    name, result = f.sql_name(count)[1:-1], f.result.type.duck_type()
+    arguments = f.argument_types(count)
+    name, result = f.sql_name(count)[1:-1], called_type(f.result.type)
 
     def register(name: str, over: Over, arguments: list[str], result: str) -> None:
         call = _of_arity(over, len(arguments))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -42,7 +43,9 @@ class Tag(TypedDict):
     (int, "BIGINT NOT NULL"), (int | None, "BIGINT"), (float, "DOUBLE NOT NULL"), (str, "STRING NOT NULL"),
     (bool, "BOOLEAN NOT NULL"), (bytes, "BYTES NOT NULL"), (Decimal, "DECIMAL(38, 18) NOT NULL"),
     (datetime.date, "DATE NOT NULL"), (datetime.time, "TIME(6) NOT NULL"),
-    (datetime.datetime | None, "TIMESTAMP(6)"), (list[int], "ARRAY<BIGINT> NOT NULL"),
+    (datetime.datetime | None, "TIMESTAMP(6)"), (datetime.timedelta, "INTERVAL SECOND(3) NOT NULL"),
+    (Counter[str], "MULTISET<STRING> NOT NULL"), (frozenset[int] | None, "BITMAP"),
+    (list[int], "ARRAY<BIGINT> NOT NULL"),
     (dict[str, float] | None, "MAP<STRING, DOUBLE>"), (Point, "ROW<`x` DOUBLE, `y` DOUBLE> NOT NULL"),
     (Word | None, "ROW<`word` STRING, `size` BIGINT>"), (Tag | None, "ROW<`name` STRING>"),
     (Annotated[int, "INT"], "INT"), ("DECIMAL(10, 2)", "DECIMAL(10, 2)"),
@@ -51,7 +54,7 @@ def test_what_an_annotation_says(annotation: object, type_: str) -> None:
     assert str(kind_of(annotation).type) == type_
 
 
-@pytest.mark.parametrize("annotation", [object, int | str, set[int], Any, complex])
+@pytest.mark.parametrize("annotation", [object, int | str, set[str], Any, complex])
 def test_an_annotation_that_says_no_type(annotation: object) -> None:
     with pytest.raises(SQLTypeError, match="is no type of a function's argument or result"):
         kind_of(annotation)
@@ -200,6 +203,25 @@ def test_a_result_of_another_type() -> None:
 
     with pytest.raises(DataError, match="function \"wrong\" gave '1!', its result is BIGINT NOT NULL"):
         called(described(wrong), ints(1))
+
+
+@pytest.mark.parametrize(("result", "value", "says"), [
+    (datetime.timedelta, 3, "an INTERVAL DAY TO SECOND is a timedelta"),
+    (Annotated[int, "INTERVAL YEAR TO MONTH"], 1.5, "an INTERVAL YEAR TO MONTH is a number of months"),
+    (Counter[str], ["a"], "a MULTISET is a Counter, or a dict of counts"),
+    (Counter[str], {"a": -1}, "the count of a MULTISET is from 0 to 2147483647"),
+    (set[int], [1], "a BITMAP is a set of numbers"),
+    (set[int], {-1}, "a member of a BITMAP is from 0 to 4294967295"),
+    (Annotated[Any, "VARIANT"], {1, 2}, "Object of type set is not JSON serializable"),
+])
+def test_a_value_that_a_type_does_not_hold(result: Any, value: Any, says: str) -> None:
+    def wrong(x: int) -> Any:
+        return value
+
+    wrong.__annotations__["return"] = result
+    with pytest.raises(DataError) as error:
+        called(described(wrong), ints(1))
+    assert error.value.detail == says
 
 
 def test_none_where_the_result_has_none() -> None:
