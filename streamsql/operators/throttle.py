@@ -12,7 +12,7 @@ from streamsql.core.node import Context, Explain, Node, Operator, fuse
 from streamsql.core.schema import quote
 from streamsql.operators.window_aggregate import closed_until, passed
 from streamsql.state.table import KEY
-from streamsql.windows.window import is_utc, shown
+from streamsql.windows.window import ALWAYS_US, is_utc, shown
 
 _END, _SINCE = "$end", "$since"
 _COMPACTED_ROWS = 100_000
@@ -27,12 +27,15 @@ class Throttle(Node):
     end       the column of the window's end, '' for none: what waits of a window is given when it closes
     zone      in which `end` is told
     proctime  windows are closed by the clock
+    moving    the bounds of windows change: when one closes, all that waits is given, since what it replaces may
+              be of several ends
     """
 
     every_ms: int
     end: str = ""
     zone: str = "UTC"
     proctime: bool = False
+    moving: bool = False
 
     def relation(self, inputs: Sequence[str]) -> str:
         return f"SELECT {', '.join(quote(c) for c in self.schema.names)} FROM {inputs[0]}"
@@ -143,7 +146,16 @@ class ThrottleStep(Operator):
         """What waits of the windows that are closed at a watermark."""
         if not len(self._state):
             return None
-        return self._emit(self._state.pop(closed_until(self._database, watermark_us, self._node.zone), through=True))
+        closed = self._state.pop(closed_until(self._database, watermark_us, self._node.zone), through=True)
+        if not self._node.moving or not closed.num_rows:
+            return self._emit(closed)
+        self._given.set(closed)
+        net = self._net.run()
+        if (net.column(DIFF).to_numpy() > 0).any():
+            return self._emit(pa.concat_tables([closed, self._all()]))
+        at = net.schema.get_field_index(_END)  # older bounds alone: what replaces them is still open
+        self._add(net.set_column(at, _END, pa.array([ALWAYS_US] * net.num_rows, pa.int64())))
+        return None
 
     def _emit(self, rows: pa.Table) -> Batch | None:
         if not rows.num_rows:

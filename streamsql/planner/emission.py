@@ -15,10 +15,11 @@ from dataclasses import replace
 from typing import Literal
 
 from streamsql.core.batch import DIFF
-from streamsql.core.node import Node
+from streamsql.core.node import Node, fuse
 from streamsql.core.schema import Column, Schema, quote
 from streamsql.errors import PlanError, Span
 from streamsql.operators.early import early_aggregate
+from streamsql.operators.early_session import EarlySession, early_session
 from streamsql.operators.project import Project
 from streamsql.operators.session import SessionAssign
 from streamsql.operators.throttle import Throttle
@@ -38,7 +39,7 @@ def emitting(node: Node, policy: Policy, every_ms: int, span: Span) -> Node:
     if policy not in ("changes", "every"):
         return node
     word = f"EMIT {policy.upper()}"
-    found = _early(node, every_ms, word, span)
+    found = _early(node, every_ms)
     if found is not node:
         return found
     hidden = _hidden_window(node)
@@ -54,14 +55,13 @@ def emitting(node: Node, policy: Policy, every_ms: int, span: Span) -> Node:
     return _throttled(node, every_ms)
 
 
-def _early(node: Node, every_ms: int, word: str, span: Span) -> Node:
+def _early(node: Node, every_ms: int) -> Node:
     """`node` with early results of the window aggregates at its top; itself where there are none."""
     if isinstance(node, WindowAggregate):
-        _refuse_session(node, word, span)
-        return _per_set(node, every_ms)
+        return _per_set(replace(node, inputs=(_sessions_early(node.inputs[0]),)), every_ms)
     if not isinstance(node, Project | Union):
         return node
-    inputs = tuple(_early(i, every_ms, word, span) for i in node.inputs)
+    inputs = tuple(_early(i, every_ms) for i in node.inputs)
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
         return node
     hidden = inputs[0].hidden if len(inputs) == 1 else _hidden(inputs)
@@ -79,13 +79,16 @@ def _timeless(schema: Schema) -> Schema:
     return Schema(tuple(Column(c.name, c.type) for c in schema), schema.primary_key)
 
 
-def _refuse_session(node: WindowAggregate, word: str, span: Span) -> None:
-    below = node.inputs[0]
-    while isinstance(below, Project):
-        below = below.inputs[0]
-    if isinstance(below, SessionAssign):
-        raise PlanError(f"{word} of SESSION windows is not supported: their bounds are known when they close", span,
-                        hint="Leave EMIT out, or use TUMBLE, HOP or CUMULATE.")
+def _sessions_early(node: Node) -> Node:
+    """`node`, the input of a window aggregate, with the rows of its sessions given before they close."""
+    if isinstance(node, SessionAssign):
+        return early_session(node)
+    if not isinstance(node, Project):
+        return node
+    below = _sessions_early(node.inputs[0])
+    if below is node.inputs[0]:
+        return node
+    return replace(node, inputs=(below,), schema=_timeless(node.schema), append_only=False, hidden=below.hidden)
 
 
 def _per_set(node: WindowAggregate, every_ms: int) -> Node:
@@ -120,7 +123,8 @@ def _every(node: WindowAggregate, every_ms: int) -> Node:
     if not every_ms:
         return early
     end = next(name for name, bound in node.windows if bound == "end")
-    return Throttle((early,), early.schema, False, (DIFF,), every_ms, end, node.zone, node.proctime)
+    return Throttle((early,), early.schema, False, (DIFF,), every_ms, end, node.zone, node.proctime,
+                    moving=isinstance(fuse(node.inputs[0]).source, EarlySession))
 
 
 def _throttled(node: Node, every_ms: int) -> Node:
