@@ -22,7 +22,7 @@ from click.core import ParameterSource
 import streamsql
 from streamsql.errors import Source, StreamSQLError, UsageError
 from streamsql.shell.interrupts import INTERRUPTED, end_at_once
-from streamsql.shell.log import LEVELS, configure
+from streamsql.shell.log import LEVELS, beside, configure
 from streamsql.shell.progress import LiveLine, LogLines, Progress
 from streamsql.shell.render import OutputFormat, Screen
 from streamsql.shell.runner import DONE, Runner, exit_code, report
@@ -235,6 +235,7 @@ def _progress(screen: Screen, notes: Screen) -> Progress:
     """A live line where a person looks on: on the terminal that shows the rows, or else on stderr's."""
     for candidate in (screen, notes):
         if candidate.terminal:
+            beside(candidate)
             return LiveLine(candidate)
     return LogLines()
 

@@ -16,14 +16,17 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 
 from streamsql.connectors import kafka_mock
 from streamsql.connectors.kafka_options import Connection
+from streamsql.core.clock import SystemClock
 from streamsql.errors import ConnectorError
 
 Client = Consumer | Producer
 
 log = logging.getLogger("streamsql.kafka")
 library_log = logging.getLogger("streamsql.kafka.librdkafka")
-# librdkafka repeats in its log what error callbacks report; those reach `log` as fields.
-library_log.setLevel(logging.ERROR)
+# librdkafka repeats in its log what error callbacks report; those reach `log` as fields, and not forty a second.
+library_log.setLevel(logging.CRITICAL)
+QUIET_S = 10.0
+"""Trouble that goes on is told again after this time."""
 
 _PREFIX = re.compile(r"^(Unable to produce message: )?(Broker: |Local: )?")
 _DURATION = re.compile(r" \(after \d+ms in state .*?\)")
@@ -85,17 +88,25 @@ class Watch:
         self._connection = connection
         self._refused: KafkaError | None = None
         self.trouble: str | None = None
+        self._clock = SystemClock()
+        self._told, self._told_s = False, -QUIET_S
 
     def on_error(self, error: KafkaError) -> None:
         if error.code() in _REFUSED or error.fatal():
             self._refused = error
         elif error.code() != KafkaError._ALL_BROKERS_DOWN or self.trouble is None:
             self.trouble = _text(error)
-            log.warning("kafka connection trouble, retried",
-                        extra={"server": self._connection.servers, "reason": self.trouble})
+            now_s = self._clock.monotonic_s()
+            if now_s - self._told_s >= QUIET_S:
+                self._told_s, self._told = now_s, True
+                log.warning("kafka connection trouble, retried",
+                            extra={"fields": {"server": self._connection.servers, "reason": self.trouble}})
 
     def recovered(self) -> None:
-        self.trouble = None
+        """The cluster has answered."""
+        if self.trouble is not None and self._told:
+            log.info("kafka connection is back", extra={"fields": {"server": self._connection.servers}})
+        self.trouble, self._told = None, False
 
     def check(self) -> None:
         """Raises ConnectorError when the cluster refused this client for good."""

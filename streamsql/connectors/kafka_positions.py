@@ -48,7 +48,7 @@ def _warn_of_forgotten(settings: ReadSettings, records: int) -> None:
     """The embedded broker keeps little and cannot be told otherwise; who reads from it must know."""
     if records:
         log.warning("the embedded broker no longer has the first records: it keeps 5 MiB a partition",
-                    extra={"table": settings.table, "records": records})
+                    extra={"fields": {"table": settings.table, "records": records}})
 
 
 def _at_time(consumer: Consumer, settings: ReadSettings, place: Position, partitions: Sequence[Partition],

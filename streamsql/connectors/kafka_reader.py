@@ -263,11 +263,12 @@ class KafkaSource:
         try:
             starts = search.result()
         except ConnectorError as error:
-            log.warning("kafka discovery failed, tried again later", extra={**facts, "reason": error.message})
+            log.warning("kafka discovery failed, tried again later",
+                        extra={"fields": {**facts, "reason": error.message}})
             return
         if starts:
             self._add(sorted(starts), starts, {})
-            log.info("kafka partitions discovered", extra={**facts, "partitions": sorted(starts)})
+            log.info("kafka partitions discovered", extra={"fields": {**facts, "partitions": sorted(starts)}})
 
     # ------------------------------------------------------------------ the rest
 
@@ -283,7 +284,7 @@ class KafkaSource:
     def _on_commit(self, error: KafkaError | None, _: list[TopicPartition]) -> None:
         if error is not None:
             log.warning("kafka offsets not committed to the group, positions are safe",
-                        extra={"table": self._settings.table, "reason": error.str()})
+                        extra={"fields": {"table": self._settings.table, "reason": error.str()}})
 
     def statistics(self) -> SourceStatistics:
         if self._consumer is not None and self._opened:

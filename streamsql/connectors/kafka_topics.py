@@ -48,18 +48,22 @@ def _partitions(topics: Iterable[TopicMetadata]) -> list[tuple[str, int]]:
     return sorted((str(topic.topic), partition) for topic in topics for partition in topic.partitions)
 
 
-def existing(client: Client, watch: Watch, connection: Connection, name: str) -> TopicMetadata:
+def existing(
+    client: Client, watch: Watch, connection: Connection, name: str, *, created: bool = False
+) -> TopicMetadata:
     """The topic, waited for while its leaders are being elected.
 
+    created: it was made a moment ago, so a broker that does not know it has not been told of it yet.
     Raises: ConnectorError when it is missing or may not be seen.
     """
     topic = metadata(client, watch, connection, name).topics[name]
     for _ in range(int(connection.properties.patience_ms / 1000 / WAIT_S)):
         if topic.error is None:
             return topic
-        if topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        unknown = topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+        if unknown and not created:
             raise _missing(name, connection, metadata(client, watch, connection))
-        if topic.error.code() not in _TRANSIENT:
+        if not unknown and topic.error.code() not in _TRANSIENT:
             raise failure(f'use topic "{name}"', connection, topic.error)
         client.poll(WAIT_S)
         topic = metadata(client, watch, connection, name).topics[name]
@@ -68,7 +72,7 @@ def existing(client: Client, watch: Watch, connection: Connection, name: str) ->
 
 def _missing(name: str, connection: Connection, known: ClusterMetadata) -> ConnectorError:
     names = sorted(t for t in known.topics if not t.startswith("__"))
-    hint = did_you_mean(name, names, "Topics") if names else "There is no topic yet."
+    hint = did_you_mean(name, names, "Topics") if names else "There is no topic yet; INSERT INTO the table makes it."
     return ConnectorError(f'topic "{name}" does not exist on {connection}', hint=hint)
 
 
@@ -87,7 +91,8 @@ def partitions_to_write(producer: Producer, watch: Watch, settings: WriteSetting
         raise _missing(missing[0], connection, known)
     if missing:
         create(missing, settings.new_topic, connection, known)
-    return {name: len(existing(producer, watch, connection, name).partitions) for name in topics.names}
+    return {name: len(existing(producer, watch, connection, name, created=name in missing).partitions)
+            for name in topics.names}
 
 
 def create(names: Iterable[str], new: NewTopic, connection: Connection, known: ClusterMetadata) -> None:

@@ -72,7 +72,9 @@ class Facts:
             case "USER FUNCTIONS":
                 names = sorted(self._catalog.functions)
             case "JOBS":
-                rows = tuple((q.name, "running" if q.statistics().running else "ended", q.text) for q in jobs)
+                shown = [q for q in jobs if q.is_job or q.statistics().running]
+                rows = tuple((q.name, "running" if q.statistics().running else "ended", " ".join(q.text.split()))
+                             for q in shown)
                 return Result(
                     "table",
                     columns=(("job", "STRING"), ("status", "STRING"), ("statement", "STRING")),

@@ -18,7 +18,7 @@ from streamsql.engine.changes import applied
 from streamsql.engine.job import Job
 from streamsql.errors import SQLError, UsageError
 from streamsql.planner.planner import Plan
-from streamsql.sql.statements import Statement
+from streamsql.sql.statements import Select, Statement
 from streamsql.sql.types import cast_span
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Query:
         statement: Statement | None = None,
     ) -> None:
         self._statement = statement
+        self.is_job = statement is not None and not isinstance(statement, Select)
         self.schema: Schema = plan.schema
         self.append_only = plan.append_only
         keys = [tuple(sorted(key)) for root in plan.roots for key in root.unique_keys()]
@@ -131,6 +132,11 @@ class Query:
     def bounded(self) -> bool:
         """It ends by itself: all of its input does."""
         return self._job.bounded
+
+    @property
+    def ended(self) -> bool:
+        """It has run, and does no more."""
+        return self._ended_s is not None
 
     def on_end(self, call: Callable[[bool], None]) -> None:
         """`call(failed)` once it has ended, on its own thread; at once if it has. It may be called twice."""

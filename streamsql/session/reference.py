@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streamsql import aggregates
+from streamsql.aggregates.sample import over_sample
 from streamsql.values import functions as scalars
 from streamsql.values.typed import Function
 
@@ -32,8 +33,9 @@ class Entry:
 
     def facts(self) -> tuple[tuple[str, str], ...]:
         """What DESCRIBE FUNCTION shows; aliases and example only where there are any."""
+        example = over_sample(self.example) if self.kind == "aggregate" and self.example else self.example
         found = (
-            ("signature", self.signature), ("doc", self.doc), ("example", self.example), ("kind", self.kind),
+            ("signature", self.signature), ("doc", self.doc), ("example", example), ("kind", self.kind),
             ("deterministic", str(self.deterministic).lower()), ("local", str(self.local).lower()),
             ("aliases", ", ".join(self.aliases)),
         )
@@ -73,7 +75,7 @@ def _scalar(function: Function) -> Entry:
 @functools.cache
 def described() -> Sequence[Entry]:
     """The functions of our own tables, scalar ones by group, then aggregates, then forms, each once."""
-    listed = (Entry(f.name, "aggregate", f.signature, f.doc, aliases=f.aliases, local=f.local_only)
+    listed = (Entry(f.name, "aggregate", f.signature, f.doc, f.example, f.aliases, local=f.local_only)
               for f in dict.fromkeys(aggregates.FUNCTIONS.values()))
     forms = (Entry(name, kind, signature, doc, group="form") for name, kind, signature, doc in _FORMS)
     return (*map(_scalar, scalars.functions()), *listed, *forms)

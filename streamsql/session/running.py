@@ -127,6 +127,8 @@ class Running:
         query = Query(plan, job, self._clock, name, text, threaded=self._threaded, statement=statement)
         if kept:
             query.on_end(lambda failed: shelf.ended(query.error if failed else None))
+        # A SELECT that is over belongs to its reader alone: a session that asks for years does not grow.
+        self.queries = [q for q in self.queries if q.is_job or not q.ended]
         self.queries.append(query)
         return query
 

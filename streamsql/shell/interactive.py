@@ -15,6 +15,7 @@ from streamsql.errors import ParseError, SQLError, StreamSQLError, UsageError
 from streamsql.planner import modules
 from streamsql.shell.completion import Names
 from streamsql.shell.interrupts import end_at_once
+from streamsql.shell.log import beside
 from streamsql.shell.progress import LiveLine, LogLines
 from streamsql.shell.prompt import Prompt, command, ready
 from streamsql.shell.render import OutputFormat, Screen
@@ -51,6 +52,7 @@ class Terminal:
 
     def __init__(self, session: Session, output: OutputFormat, variables: Mapping[str, str]) -> None:
         self._screen = Screen(sys.stdout)
+        beside(self._screen)
         self._variables = variables
         self._runner = Runner(session, self._screen, self._screen, output, LiveLine(self._screen), _interrupt,
                               messages=True, background=True)

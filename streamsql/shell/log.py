@@ -6,6 +6,11 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
+
+from rich.text import Text
+
+from streamsql.shell.render import Screen
 
 LEVELS = ("debug", "info", "warning", "error")
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;/+-_@%$<>()*#")
@@ -37,6 +42,29 @@ def field_text(value: object) -> str:
         return "-"
     text = str(value)
     return text if text and _BARE.issuperset(text) else json.dumps(text, ensure_ascii=False)
+
+
+class ScreenHandler(logging.StreamHandler[TextIO]):
+    """Log lines on a terminal where other things are drawn: above the live line or the prompt, never through it."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self.setFormatter(FieldFormatter())
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        if self._screen.live:
+            self._screen.print(Text(line, style="dim"))
+        else:
+            sys.stderr.write(f"{line}\n")  # looked up now: the prompt puts a stream of its own there
+
+
+def beside(screen: Screen) -> None:
+    """Send log lines to the terminal of `screen`, if it is one and nobody has taken them elsewhere."""
+    root = logging.getLogger("streamsql")
+    if screen.terminal and sys.stderr.isatty() and root.handlers:
+        root.handlers[:] = [ScreenHandler(screen)]
 
 
 def configure(level: str) -> None:

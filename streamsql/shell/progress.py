@@ -54,7 +54,11 @@ class LiveLine(Progress):
 
         with Live(get_renderable=line, console=self._screen.console, transient=True,
                   refresh_per_second=REFRESHES_PER_SECOND, redirect_stdout=False, redirect_stderr=False):
-            yield
+            self._screen.live = True
+            try:
+                yield
+            finally:
+                self._screen.live = False
 
     def summary(self, statistics: QueryStatistics) -> None:
         self._screen.print(Text(summary_text(statistics), style="cyan"))

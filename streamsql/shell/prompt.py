@@ -14,6 +14,7 @@ from prompt_toolkit.filters import completion_is_selected
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
+from prompt_toolkit.patch_stdout import patch_stdout
 
 from streamsql.shell.completion import Names, suggest
 from streamsql.shell.highlight import Highlighter
@@ -59,7 +60,8 @@ class Prompt:
     def ask(self) -> str:
         """The next text. Raises KeyboardInterrupt for Ctrl-C, EOFError for Ctrl-D on an empty line."""
         self._completer.forget()
-        return self._session.prompt()
+        with patch_stdout(raw=True):  # what threads say meanwhile stands above the prompt
+            return self._session.prompt()
 
 
 class _NamesCompleter(Completer):

@@ -46,6 +46,7 @@ class Screen:
     def __init__(self, stream: IO[str], *, color: bool | None = None) -> None:
         self.stream = stream
         self.terminal = stream.isatty() if color is None else color
+        self.live = False  # a live line is being drawn at its foot
         self.console = Console(file=stream, force_terminal=self.terminal or None, highlight=False,
                                markup=False, emoji=False)
 
