@@ -120,6 +120,7 @@ class Function:
     over_distinct  partials over distinct values, where DISTINCT is part of its own meaning
     local_only   a function of DuckDB that Flink lacks
     added        the function as GROUP BY evaluates it batch by batch, where that differs
+    example      an expression that is TRUE over the rows of `aggregates.sample`, run as a test
     """
 
     name: str
@@ -140,6 +141,7 @@ class Function:
     over_distinct: Partials | None = None
     local_only: bool = False
     added: Function | None = None
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,19 +55,27 @@ def _result(kind: DataType) -> Callable[[Sequence[Typed]], DataType]:
     return lambda _args: kind
 
 
-def _pair(name: str, takes: str, partials: Partials, doc: str, *, family: str = "bitmap",
-          idempotent: bool = True) -> tuple[Function, Function]:
+def _pair(name: str, takes: str, partials: Partials, doc: str, *, examples: tuple[str, str],
+          family: str = "bitmap", idempotent: bool = True) -> tuple[Function, Function]:
     """The aggregate that gives a bitmap, and the one that gives the number of its members."""
-    def row(called: str, kind: DataType, final: Final, says: str) -> Function:
+    def row(called: str, kind: DataType, final: Final, says: str, example: str) -> Function:
         return Function(called, f"{called}({takes})", (family,), _result(kind), partials, says, final,
-                        idempotent=idempotent)
-    return (row(f"{name}_AGG", _BITMAP, only, f"Bitmap of {doc}."),
-            row(f"{name}_CARDINALITY_AGG", BIGINT, _size, f"How many members the bitmap of {doc} has."))
+                        idempotent=idempotent, example=example)
+    return (row(f"{name}_AGG", _BITMAP, only, f"Bitmap of {doc}.", examples[0]),
+            row(f"{name}_CARDINALITY_AGG", BIGINT, _size, f"How many members the bitmap of {doc} has.", examples[1]))
 
 
 BITMAPS = (
-    *_pair("BITMAP_AND", "bitmap", _of_bitmaps(_common), "the members of all bitmaps"),
-    *_pair("BITMAP_BUILD", "value", _built, "the INT values", family="int"),
-    *_pair("BITMAP_OR", "bitmap", _of_bitmaps(_joined), "the members of any bitmap"),
-    *_pair("BITMAP_XOR", "bitmap", _of_bitmaps(_odd), "the members of an odd number of bitmaps", idempotent=False),
+    *_pair("BITMAP_AND", "bitmap", _of_bitmaps(_common), "the members of all bitmaps",
+           examples=("BITMAP_TO_STRING(BITMAP_AND_AGG(BITMAP_BUILD(ARRAY[v, 7]))) = '{7}'",
+                     "BITMAP_AND_CARDINALITY_AGG(BITMAP_BUILD(ARRAY[v, 7])) = 1")),
+    *_pair("BITMAP_BUILD", "value", _built, "the INT values", family="int",
+           examples=("BITMAP_TO_STRING(BITMAP_BUILD_AGG(v)) = '{1,2,4,9}'",
+                     "BITMAP_BUILD_CARDINALITY_AGG(v) = 4")),
+    *_pair("BITMAP_OR", "bitmap", _of_bitmaps(_joined), "the members of any bitmap",
+           examples=("BITMAP_TO_STRING(BITMAP_OR_AGG(BITMAP_BUILD(ARRAY[v, 7]))) = '{1,2,4,7,9}'",
+                     "BITMAP_OR_CARDINALITY_AGG(BITMAP_BUILD(ARRAY[v, 7])) = 5")),
+    *_pair("BITMAP_XOR", "bitmap", _of_bitmaps(_odd), "the members of an odd number of bitmaps", idempotent=False,
+           examples=("BITMAP_TO_STRING(BITMAP_XOR_AGG(BITMAP_BUILD(ARRAY[v, 7]))) = '{1,2,4,7,9}'",
+                     "BITMAP_XOR_CARDINALITY_AGG(BITMAP_BUILD(ARRAY[v, 2])) = 4")),
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from streamsql.aggregates.sample import ROWS as ROWS_OF_SAMPLE
+from streamsql.aggregates.sample import TYPES
 from streamsql.session.reference import Entry, described
 from streamsql.values.binder import Binder
 from streamsql.values.functions import functions
@@ -31,7 +33,8 @@ nearest type of Flink's; a TIMESTAMP_LTZ is in UTC to it. Flink lacks them, and 
 """
 TITLES = {
     "bitmap": "Bitmaps", "collection": "Arrays and maps", "conditional": "Conditions", "hash": "Hashes", "json": "JSON",
-    "math": "Numbers", "regexp": "Regular expressions", "string": "Strings", "temporal": "Dates and times",
+    "math": "Numbers", "regexp": "Regular expressions", "string": "Strings",
+    "structured": "Structured types", "temporal": "Dates and times",
     "aggregate": "Aggregates", "form": "Ranks, groupings and windows",
 }
 PYTHON = """## What runs in Python
@@ -61,7 +64,16 @@ def _row(entry: Entry) -> str:
 
 
 def _group(title: str, entries: Iterable[Entry]) -> str:
-    return "\n".join([f"## {title}", "", "| Function | Meaning | Example |", "|---|---|---|", *map(_row, entries)])
+    head = [f"## {title}", "", *(_sample() if title == TITLES["aggregate"] else ())]
+    return "\n".join([*head, "| Function | Meaning | Example |", "|---|---|---|", *map(_row, entries)])
+
+
+def _sample() -> list[str]:
+    """The rows that the examples of aggregates are true for."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (TYPES, ["---"] * len(TYPES), *ROWS_OF_SAMPLE)]
+    lines[-1] = f"| {' | '.join(['NULL'] * len(TYPES))} |"
+    return ["The examples are true for these rows, in this order; DESCRIBE FUNCTION shows each as a whole query.", "",
+            *lines, ""]
 
 
 def _callers() -> Mapping[str, list[str]]:
