@@ -34,6 +34,7 @@ class DataType:
     unit       of an interval as declared, as `DAY TO SECOND` or `MONTH`; '' otherwise
     children   the element of ARRAY and MULTISET; key and value of MAP; the fields of ROW
     names      the field names of ROW
+    class_name of a structured type, which is a ROW with a name; '' otherwise
     """
 
     root: str
@@ -43,6 +44,7 @@ class DataType:
     children: tuple[DataType, ...] = ()
     names: tuple[str, ...] = ()
     unit: str = ""
+    class_name: str = ""
 
     def not_null(self) -> DataType:
         return replace(self, nullable=False)
@@ -95,6 +97,8 @@ class DataType:
                 return f"MAP<{kids[0]}, {kids[1]}>"
             case "ROW":
                 fields = (f"`{n}` {t}" for n, t in zip(self.names, kids, strict=True))
+                if self.class_name:
+                    return f"STRUCTURED<'{self.class_name}', {', '.join(fields)}>"
                 return f"ROW<{', '.join(fields)}>"
             case "INTERVAL YEAR TO MONTH" | "INTERVAL DAY TO SECOND":
                 return f"INTERVAL {self.unit}" if self.unit else self.root

@@ -6,6 +6,8 @@ no rule of another engine touches it; `data_type` reads it back.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from streamsql.core import types
@@ -34,7 +36,6 @@ _PLAIN = {
 _FRACTIONAL = ("TIME", "TIMESTAMP", "TIMESTAMP_LTZ")
 _UNSUPPORTED = {
     "RAW": "Declare the column as BYTES.",
-    "STRUCTURED": "Write ROW<…>.",
     **{word: f"Write {TYPES[word]}."
        for word in ("REAL", "CLOB", "BLOB", "JSON", "BITMAP", "DATETIME", "UUID", "SYMBOL")},
 }
@@ -55,6 +56,7 @@ TYPE_WORDS = (
     "MULTISET",
     "ROW",
     "STRUCT",
+    "STRUCTURED",
     "INTERVAL",
 )
 
@@ -109,6 +111,8 @@ class TypeRules(Cursor):
             return self._collection(word)
         if word in ("ROW", "STRUCT"):
             return self._row()
+        if word == "STRUCTURED":
+            return self._structured()
         if word == "INTERVAL":
             return interval_type_of(self.interval_unit())
         if word == "DOUBLE":
@@ -175,10 +179,20 @@ class TypeRules(Cursor):
         self.expect(">")
         return DataType(word, children=tuple(children))
 
+    def _structured(self) -> DataType:
+        """`STRUCTURED<'Name', a INT, …>`: a ROW with the name of a class."""
+        self.expect("<")
+        name = self.string()
+        self.expect(",")
+        return replace(self._fields(">"), class_name=name)
+
     def _row(self) -> DataType:
         close = ">" if self.take("<") else ")"
         if close == ")":
             self.expect("(")
+        return self._fields(close)
+
+    def _fields(self, close: str) -> DataType:
         names: list[str] = []
         children: list[DataType] = []
         while not self.at(close):

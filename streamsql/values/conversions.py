@@ -263,6 +263,8 @@ def _row_text(sql: str, source: DataType, context: Context) -> str:
     def body(r: str) -> str:
         fields = (_shown(f"struct_extract({r}, {text_literal(n)})", t, context)
                   for n, t in zip(source.names, source.children))
+        if source.class_name:
+            fields = (f"{text_literal(n + '=')} || {f}" for n, f in zip(source.names, fields))
         listed = " || ', ' || ".join(fields)
         return f"CASE WHEN {r} IS NOT NULL THEN '(' || {listed} || ')' END"
     return let(sql, body, f"r{context.depth}")

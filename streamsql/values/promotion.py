@@ -129,7 +129,7 @@ def _intervals(a: DataType, b: DataType) -> DataType | None:
 
 def _nested(a: DataType, b: DataType) -> DataType | None:
     """ARRAY, MAP, MULTISET, ROW: child by child; a row keeps the first's names."""
-    if a.root != b.root or len(a.children) != len(b.children):
+    if (a.root, a.class_name) != (b.root, b.class_name) or len(a.children) != len(b.children):
         return None
     children = [_pair(x, y) for x, y in zip(a.children, b.children)]
     if any(c is None for c in children):
