@@ -6,7 +6,7 @@ type that is built later needs no change here.
 
 from __future__ import annotations
 
-from streamsql.errors import did_you_mean
+from streamsql.errors import did_you_mean, nearest
 
 STATEMENTS: dict[str, str] = {
     "TERMINATE": "STOP JOB 'job-1'",
@@ -94,7 +94,7 @@ COLUMNS: dict[str, str] = {
 TYPES: dict[str, str] = {
     "REAL": "FLOAT", "CLOB": "STRING", "JSON": "STRING", "JSONB": "STRING", "UUID": "STRING", "SYMBOL": "STRING",
     "VARCHAR2": "VARCHAR or STRING", "NVARCHAR": "STRING", "LONGTEXT": "STRING", "OBJECT": "STRING or MAP<…>",
-    "BLOB": "BYTES", "BYTEA": "BYTES", "BITMAP": "BYTES", "STRUCTURED": "ROW<…>", "RECORD": "ROW<…>",
+    "BLOB": "BYTES", "BYTEA": "BYTES", "BITMAP": "BYTES", "RECORD": "ROW<…>",
     "DATETIME": "TIMESTAMP(3)", "TIMESTAMP_NTZ": "TIMESTAMP(3)", "TIMESTAMP_TZ": "TIMESTAMP_LTZ(3)",
     "SERIAL": "INT; rows have no counter of their own", "BIGSERIAL": "BIGINT; rows have no counter of their own",
     "NUMBER": "DECIMAL(p, s)", "MONEY": "DECIMAL(19, 4)", "LONG": "BIGINT", "SHORT": "SMALLINT", "BYTE": "TINYINT",
@@ -133,4 +133,7 @@ NODES: dict[str, tuple[str, str]] = {
 def function_hint(name: str, candidates: list[str]) -> str:
     """The hint for a function that does not exist."""
     known = FUNCTIONS.get(name.upper())
-    return f"Write {known}." if known else did_you_mean(name, candidates, "Functions")
+    if known:
+        return f"Write {known}."
+    own = "" if nearest(name, candidates) else "CREATE FUNCTION makes one of Python. "
+    return own + did_you_mean(name, candidates, "Functions")

@@ -201,6 +201,9 @@ class QueryRules(RelationRules):
             count = self.tokens[self.index + 1].text
             self.fail("TOP is not Flink SQL", self.here(), hint=f"write LIMIT {count} at the end")
         select = exp.Select()
+        if self.at_all("DISTINCT", "ON"):
+            self.fail("DISTINCT ON is not Flink SQL", self.here(),
+                      hint="write QUALIFY ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) = 1 at the end")
         if self.take_any("DISTINCT", "ALL") == "DISTINCT":
             select.set("distinct", self.put(exp.Distinct(), self.index - 1))
         items = [self._item()]
