@@ -152,6 +152,8 @@ def _arithmetic_hint(sign: str, tree: exp.Expr, left: DataType, right: DataType)
             return f"Write CAST({shown[at]} AS {number.as_nullable()}) to count with it{other}."
     if left.is_timestamp and (right.is_numeric or right.root in texts) and sign in "+-":
         return f"Write {shown[0]} {sign} INTERVAL '1' SECOND for a span of time."
+    if left.root == "DATE" and right.is_numeric and sign in "+-":
+        return f"Write {shown[0]} {sign} INTERVAL '1' DAY."
     if left.is_timestamp and right.is_timestamp and sign == "-":
         return f"Write TIMESTAMPDIFF(SECOND, {shown[1]}, {shown[0]})."
     return None
