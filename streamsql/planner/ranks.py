@@ -192,7 +192,9 @@ def bounded(source: Relation, condition: exp.Expr, scope: SelectScope) -> tuple[
         limit = _limit(part, scope, set(columns))
         if limit is None:
             left.append(part)
-            continue
+            limit = _implied(part, scope, set(columns))
+            if limit is None or _appends(columns[limit[0]]):
+                continue
         column, low, high = limit
         known = ranges.setdefault(column, _Range())
         known.start = max(known.start, low)
@@ -229,11 +231,46 @@ def _rank_of(node: Node, column: str) -> Ranked | None:
     return node if isinstance(node, Ranked) and node.rank == column else None
 
 
+def _appends(ranked: Ranked) -> bool:
+    """Without a bound it is an OVER by time, whose rows never change: only a bound that stands alone makes a Top-N."""
+    return ranked.otherwise is not None and ranked.otherwise.append_only
+
+
+_Limit = tuple[str, int, int | None]
+
+
+def _implied(tree: exp.Expr, scope: SelectScope, columns: set[str]) -> _Limit | None:
+    """The bounds within which a rank must be where a condition holds, which is tested above all the same."""
+    if isinstance(tree, exp.Paren):
+        return _implied(tree.this, scope, columns)
+    if isinstance(tree, exp.In) and not tree.args.get("query"):
+        column, numbers = _column(tree.this, scope, columns), [_number(e, scope) for e in tree.expressions]
+        known = [n for n in numbers if n is not None]
+        if column is None or len(known) < len(numbers) or not known:
+            return None
+        return column, _whole(min(known), up=True), _whole(max(known))
+    if isinstance(tree, exp.Or):
+        return _joined(_implied(tree.this, scope, columns), _implied(tree.expression, scope, columns))
+    if isinstance(tree, exp.And):
+        sides = [_implied(part, scope, columns) for part in (tree.this, tree.expression)]
+        found = next((side for side in sides if side is not None and side[2] is not None), None)
+        return found or next((side for side in sides if side is not None), None)
+    return _limit(tree, scope, columns)
+
+
+def _joined(left: _Limit | None, right: _Limit | None) -> _Limit | None:
+    """Bounds of either: none where one side has none."""
+    if left is None or right is None or left[0] != right[0]:
+        return None
+    ends = (left[2], right[2])
+    return left[0], min(left[1], right[1]), None if None in ends else max(e for e in ends if e is not None)
+
+
 _SIDES: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _FLIPPED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-def _limit(tree: exp.Expr, scope: SelectScope, columns: set[str]) -> tuple[str, int, int | None] | None:
+def _limit(tree: exp.Expr, scope: SelectScope, columns: set[str]) -> _Limit | None:
     """The rank column that a conjunct bounds, and its bounds; None if it bounds none."""
     if isinstance(tree, exp.Between):
         column, low, high = _column(tree.this, scope, columns), _number(tree.args["low"], scope), _number(
@@ -323,8 +360,8 @@ def _window_top(ranked: Ranked, window: Window, start: int, end: int, only: bool
         raise PlanError("a window Top-N does not take rows that change", ranked.span,
                         hint="Leave EMIT out below, so that each window gives its rows once.")
     if window.proctime:
-        raise PlanError("a Top-N of windows of processing time is not built", ranked.span,
-                        hint="Use a rowtime column with a WATERMARK.")
+        raise PlanError("a window Top-N over processing time is not supported, nor by Flink", ranked.span,
+                        hint="PARTITION BY window_end alone for a Top-N of changes, or use a rowtime column.")
     bounds = {quote(window.start), quote(window.end), *([quote(window.time)] if window.time else [])}
     partition = tuple(p for p in ranked.partition if p not in bounds)
     later = only and ranked.order[0].descending and _is_time(source, ranked.order[0].sql, ranked.times[0])
