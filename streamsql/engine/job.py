@@ -373,7 +373,8 @@ class Job:
 
     def _count(self) -> None:
         operators = [v.operator for v in self.dataflow.vertices if v.operator is not None]
-        self.statistics = counted(self._inputs, operators, self._late.total(), self._errors, self._saved.epoch)
+        self.statistics = counted(self._inputs, operators, self._late.total(), self._errors, self._saved.epoch,
+                                  self.database.expired)
 
 
 def _nodes(roots: Iterable[Node]) -> Iterator[Node]:

@@ -225,6 +225,11 @@ class Database:
         self._tables.append(table)
         return table
 
+    @property
+    def expired(self) -> int:
+        """How many rows of state were dropped because their time to live had passed."""
+        return sum(table.expired for table in self._tables)
+
     def begin(self) -> None:
         self.execute("BEGIN")
 

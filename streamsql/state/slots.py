@@ -155,6 +155,7 @@ class SlotTable:
         self.name = name
         self.schema = schema
         self.ttl_ms = ttl_ms
+        self.expired = 0
         self._storage = storage
         self._other = other
         self._columns = {f.name: _Column(f.type) for f in schema if _fixed(f.type)}
@@ -290,6 +291,7 @@ class SlotTable:
         while self._queue and self._queue[0][0] + self.ttl_ms <= now_ms:
             touched_ms, numbers = self._queue.popleft()
             self.remove(distinct(numbers[self._alive[numbers] & (self._touched[numbers] == touched_ms)]))
+        self.expired += before - self._rows
         return before - self._rows
 
     # Places

@@ -136,6 +136,7 @@ class StateTable:
         self._flushed = 0
         self._gone: list[Int64s] = []
         self._added: list[tuple[int, int]] = []
+        self.expired = 0
         self._empty = schema.empty_table().append_column(ROW, pa.array([], pa.int64()))
         if storage.durable:
             self._load()
@@ -235,6 +236,7 @@ class StateTable:
                 self._drop(segment, np.arange(old))
                 self._tidy(index)
         self._sweep()
+        self.expired += before - len(self)
         return before - len(self)
 
     def _drop(self, segment: _Segment, positions: Int64s) -> None:
