@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import streamsql
 from streamsql.aggregates.sample import ROWS as ROWS_OF_SAMPLE
 from streamsql.aggregates.sample import TYPES
 from streamsql.session.reference import Entry, described
@@ -39,20 +40,27 @@ TITLES = {
 }
 PYTHON = """## What runs in Python
 
-These functions are vectorised Python, since DuckDB has nothing that gives Flink's answer. Most are called for the rows
-alone that DuckDB's own functions leave over. The cost is that of a call for a short value, on one core; a row that
-DuckDB does alone costs 0.01 to 0.3 µs.
+These are all that run row by row in Python, since DuckDB has nothing that gives Flink's answer. Most are called for the
+rows alone that DuckDB's own functions leave over. The cost is that of a row with a short value, on one core; a row that
+DuckDB does alone costs 0.01 to 0.3 µs. What your own functions cost: [functions-python.md](functions-python.md).
 
 | Called by | For | µs a row |
 |---|---|---|
 """
 _MORE = {
     "f_java_split_to_map": ("STR_TO_MAP",), "f_parse_time": ("TO_TIMESTAMP", "TO_TIMESTAMP_LTZ"),
-    "f_parse_formatter": ("TO_TIMESTAMP_LTZ",), "f_format_simple": ("DATE_FORMAT", "FROM_UNIXTIME"),
+    "f_parse_formatter": ("TO_TIMESTAMP_LTZ",), "f_parse_simple": ("DATE_FORMAT",),
+    "f_format_simple": ("DATE_FORMAT", "FROM_UNIXTIME"),
     "f_zone_name": ("FROM_UNIXTIME",), "f_known_zone": ("TO_TIMESTAMP_LTZ",), "f_json_elements": ("JSON_QUERY",),
     "f_json_message": ("JSON_EXISTS",),
 }
 """Callers by a form of theirs that the example has not."""
+_OPERATORS = {
+    "f_java_double": "CAST of a text to FLOAT or DOUBLE", "f_decode": "CAST of bytes to a text",
+    "f_decimal_sum": "`+` and `-`", "f_decimal_product": "`*`", "f_decimal_quotient": "`/`",
+    "f_decimal_remainder": "`MOD` and `%`",
+}
+"""What calls them beside functions."""
 
 
 def _row(entry: Entry) -> str:
@@ -92,7 +100,8 @@ def _python() -> str:
     callers = _callers()
 
     def line(row: Row) -> str:
-        names = ", ".join(f"`{n}`" for n in sorted(callers[row.name])) or f"casts and operators (`{row.name}`)"
+        others = [_OPERATORS[row.name]] if row.name in _OPERATORS else []
+        names = ", ".join([*(f"`{n}`" for n in sorted(set(callers[row.name]))), *others])
         return f"| {names} | {row.reason} | {row.cost_us} |"
 
     return PYTHON + "\n".join(map(line, ROWS))
@@ -105,6 +114,18 @@ def page() -> str:
 
 def test_the_page_shows_the_functions_that_there_are() -> None:
     assert PAGE.read_text() == page(), "write it anew: python -m tests.unit.values.test_functions_docs"
+
+
+def test_every_function_of_python_is_said_to_be_called_by_something() -> None:
+    callers = _callers()
+    assert [row.name for row in ROWS if not callers[row.name] and row.name not in _OPERATORS] == []
+
+
+def test_functions_of_python_are_made_known_in_two_places() -> None:
+    """So that the table of the page is all there are: it is written from the one, the other is for the user's own."""
+    package = Path(streamsql.__file__).parent
+    found = {str(p.relative_to(package)) for p in package.rglob("*.py") if "database.function(" in p.read_text()}
+    assert found == {"values/udfs.py", "values/user_calls.py"}
 
 
 def test_every_group_has_a_title() -> None:
