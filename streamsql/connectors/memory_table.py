@@ -63,6 +63,8 @@ class MemoryTable:
         self.name = name
         self.retain = retain
         self.changed = threading.Condition()
+        self.expected: tuple[str, ...] = ()
+        """Columns that rows of Python must have; what a session declares."""
         self._blocks: list[Block] = []
         self._dropped = 0
         self._first: dict[int, int] = {}
@@ -76,15 +78,24 @@ class MemoryTable:
     # ------------------------------------------------------------------ Python's side
 
     def append(
-        self, rows: ArrowStream | Mapping[str, Sequence[Any]], *, partition: int = 0, diff: Sequence[int] | None = None
+        self,
+        rows: ArrowStream | Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
+        *,
+        partition: int = 0,
+        diff: Sequence[int] | None = None,
     ) -> None:
         """Add typed rows; `diff` is +1 or -1 for each (default: what `$diff` in `rows` says, or +1).
 
-        `rows` is an Arrow table or batch, a pandas frame, whatever else speaks Arrow, or a dict of
-        columns. Columns are found by name and brought to the table's types when they are read.
-        Raises ConnectorError when the partition has ended, UsageError for rows that are none.
+        `rows` is an Arrow table or batch, a pandas frame, whatever else speaks Arrow, a dict of
+        columns, or a list of dicts. Columns are found by name and brought to the table's types when
+        they are read. Raises ConnectorError when the partition has ended, UsageError for rows that
+        are none or lack a column.
         """
         table = _table(rows)
+        missing = next((name for name in self.expected if name not in table.column_names), None)
+        if missing is not None and table.num_columns:
+            raise UsageError(f'rows for memory table "{self.name}" have no column "{missing}"',
+                             hint=f"They have: {', '.join(table.column_names)}")
         if diff is not None:
             if len(diff) != table.num_rows or not set(diff) <= {1, -1}:
                 raise ConnectorError(f'memory table "{self.name}" needs a diff of +1 or -1 for each row')
@@ -260,10 +271,11 @@ class MemoryTable:
 def _table(rows: Any) -> pa.Table:
     """The rows as Arrow; of a pandas frame the columns, not the index."""
     try:
-        table = rows if isinstance(rows, pa.Table) else pa.table(rows)
+        listed = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows) if listed else pa.table(rows)
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise UsageError(f"cannot take rows from a {type(rows).__name__}: {error}",
-                         hint="Give a pyarrow.Table, a pandas frame, or a dict of columns.") from error
+                         hint="Give a pyarrow.Table, a pandas frame, a dict of columns, or a list of dicts.") from error
     index = [name for name in table.column_names if name.startswith("__index_level_")]
     return table.drop_columns(index) if index else table
 

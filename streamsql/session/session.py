@@ -29,6 +29,7 @@ from streamsql.sql import statements as st
 from streamsql.sql.variables import substituted
 from streamsql.values.user import Declaration, F, described
 
+MEMORY = "memory"
 S = TypeVar("S", bound=st.Statement)
 R = TypeVar("R")
 
@@ -79,8 +80,20 @@ class Session:
         return CatalogView(self._catalog, self.settings)
 
     def memory(self, name: str) -> MemoryTable:
-        """The table `name` of connector `memory` in this session: append to it, take from it."""
-        return self.namespace.table(name)
+        """The table `name` of connector `memory` in this session: append to it, take from it.
+
+        Raises UsageError when there is no such table.
+        """
+        declared = self._catalog.tables.get(name)
+        mine = [t.name for t in self._catalog.tables.values() if t.options.get("connector") == MEMORY]
+        if declared is None or declared.name not in mine:
+            what = "does not exist" if declared is None else f'is of connector "{declared.options.get("connector")}"'
+            raise UsageError(f'table "{name}" {what}', hint=did_you_mean(name, mine, "Memory tables") if mine
+                             else "CREATE TABLE … WITH ('connector' = 'memory') makes one.")
+        table = self.namespace.table(name)
+        encoded = any(key.endswith("format") for key in declared.options)
+        table.expected = () if encoded else tuple(c.name for c in declared.columns if c.kind == "physical")
+        return table
 
     @overload
     def function(self, f: F, /, *, name: str = "") -> F: ...
@@ -154,12 +167,14 @@ class Session:
         """One statement that runs: a SELECT to be read, or an INSERT to be started. DDL runs at once
         and gives a query without rows. Raises UsageError for more than one."""
         results = list(self.execute(text))
+        if not results:
+            raise UsageError("there is no statement in the text")
         runs = [r.query for r in results if r.query is not None]
         if len(runs) > 1:
             raise UsageError("sql() takes one query", hint="Use execute() for a script.")
         if runs:
             return runs[0]
-        return self.query(_fixed(results[-1] if results else Result("message")), text)
+        return self.query(_fixed(results[-1]), text)
 
     def check(
         self, text: str, *, origin: str = "<sql>", variables: Mapping[str, str] | None = None

@@ -44,7 +44,7 @@ def arrow_in_and_out() -> None:
     with streamsql.connect() as session:
         session.sql("CREATE TABLE orders (id INT, price DOUBLE) WITH ('connector' = 'memory')")
         session.sql("CREATE TABLE dear (id INT) WITH ('connector' = 'memory')")
-        session.memory("orders").append(pa.table({"id": [1, 2, 3], "price": [9.5, 120.0, 250.0]}))
+        session.memory("orders").append([{"id": 1, "price": 9.5}, {"id": 2, "price": 120.0}, {"id": 3, "price": 250.0}])
         session.memory("orders").end()
         session.sql("INSERT INTO dear SELECT id FROM orders WHERE price > 100").wait()
         assert session.memory("dear").rows().to_pydict() == {"id": [2, 3]}

@@ -149,8 +149,13 @@ def test_whatever_speaks_arrow_is_appended(tables: memory.Namespace) -> None:
     table.append(pa.record_batch({"n": [3]}))
     table.append({"n": [4]})
     assert table.rows().to_pydict() == {"n": [1, 2, 3, 4]}
+    table.append([{"n": 5}, {"n": 6}])
+    assert table.rows().num_rows == 6
     with pytest.raises(UsageError, match="cannot take rows from a list"):
-        table.append([{"n": 5}])  # type: ignore[arg-type]
+        table.append([4])  # type: ignore[list-item]
+    table.expected = ("n",)
+    with pytest.raises(UsageError, match='have no column "n"'):
+        table.append({"m": [1]})
 
 
 def test_an_ended_table_takes_no_rows(tables: memory.Namespace) -> None:
