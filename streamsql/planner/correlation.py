@@ -11,6 +11,7 @@ from streamsql.operators.project import Project
 from streamsql.planner.predicates import Pending, all_of, conjuncts, unwrapped
 from streamsql.planner.scope import Relation, Scope
 from streamsql.planner.selects import SelectScope, aggregate_name
+from streamsql.planner.unnesting import placed_columns, unnested
 from streamsql.sql import exp, span_of
 
 
@@ -22,7 +23,7 @@ class Inner:
     relation  its own columns, then those of it that `lifted` names
     width     how many are its own
     lifted    the conjuncts of its WHERE that read the rows around it
-    empty     what it would give without rows, where rows around it are grouped away: COUNT is 0
+    empty     what its columns would be without rows, where rows around it are grouped away: COUNT is 0, others None
     single    it has one row for each row around it, even where none matches: it aggregates without GROUP BY
     """
 
@@ -30,7 +31,7 @@ class Inner:
     relation: Relation
     width: int
     lifted: tuple[exp.Expr, ...] = ()
-    empty: exp.Expr | None = None
+    empty: tuple[exp.Expr | None, ...] = ()
     single: bool = False
 
 
@@ -56,21 +57,57 @@ def planned_inner(tree: exp.Expr, scope: SelectScope, *, whole: bool = False) ->
     An aggregate is one for each of what is compared: then only equalities can be lifted too.
     """
     query = tree.this if isinstance(tree, exp.Subquery) else tree
+    placed_columns(query)
     around = Around(scope)
     relation = scope.planner.plan(query, around)
-    if around.used is None or _empty(relation.node):
+    if not around.used or _empty(relation.node):
         return Inner(query, relation, len(relation.fields))
+    try:
+        return _lifted(query, around, scope, whole=whole)
+    except PlanError:
+        inner = _unnested(query, around, scope, relation)
+        if inner is None:
+            raise
+        return inner
+
+
+def _unnested(query: exp.Expr, around: Around, scope: SelectScope, relation: Relation) -> Inner | None:
+    """The subquery with what it reads around it as columns of its own; None where that is not to be had."""
+    made = unnested(query, around.used, [f.name for f in relation.fields], scope)
+    if made is None:
+        return None
+    again = Around(scope)
+    planned = scope.planner.plan(made[0], again)
+    if again.used:
+        return None
+    single = _single(query)
+    return Inner(made[0], planned, len(relation.fields), made[1], _nothing(query) if single else (), single)
+
+
+def _single(query: exp.Expr) -> bool:
+    """It aggregates without GROUP BY."""
+    return isinstance(query, exp.Select) and query.args.get("group") is None and _aggregates(query)
+
+
+def _aggregates(query: exp.Select) -> bool:
+    return any(aggregate_name(n) for i in query.expressions for n in i.walk(prune=lambda n: isinstance(n, exp.Query)))
+
+
+def _lifted(query: exp.Expr, around: Around, scope: SelectScope, *, whole: bool) -> Inner:
+    """The subquery without the conjuncts of its WHERE that read the rows around it."""
+    used = around.used[0]
     if not isinstance(query, exp.Select) or query.args.get("limit") or query.args.get("offset"):
-        raise _refused(around.used)
+        raise _refused(used)
     grouped = query.args.get("group") is not None
-    aggregates = any(aggregate_name(n) for i in query.expressions for n in i.walk())
+    aggregates = _aggregates(query)
     if query.args.get("having") is not None and not grouped:
         raise PlanError(
             "a subquery that reads the rows around it has HAVING without GROUP BY",
             span_of(query.args["having"]),
             hint="Compare what HAVING tests in the query around: … AND (SELECT COUNT(*) …) > 1.",
         )
-    bare, lifted = _decorrelated(query, around, scope, whole=whole or grouped or aggregates)
+    distinct = query.args.get("distinct") is not None
+    bare, lifted = _decorrelated(query, around, scope, whole=whole or grouped or aggregates or distinct)
     if grouped or aggregates:
         group = bare.args.get("group") or exp.Group(expressions=[])
         keys = [i.this.copy() for i in bare.expressions if isinstance(i, exp.Alias) and i.alias.startswith("$c")]
@@ -78,12 +115,15 @@ def planned_inner(tree: exp.Expr, scope: SelectScope, *, whole: bool = False) ->
         bare.set("group", group)
     again = Around(scope)
     relation = scope.planner.plan(bare, again)
-    if again.used is not None or not lifted:
-        raise _refused(again.used or around.used)
+    if again.used or not lifted:
+        raise _refused(again.used[0] if again.used else used)
     added = sum(f.name.startswith("$c") for f in relation.fields)
     single = aggregates and not grouped
-    empty = _without_rows(query.expressions[0]) if single else None
-    return Inner(bare, relation, len(relation.fields) - added, lifted, empty, single)
+    return Inner(bare, relation, len(relation.fields) - added, lifted, _nothing(query) if single else (), single)
+
+
+def _nothing(query: exp.Expr) -> tuple[exp.Expr | None, ...]:
+    return tuple(_without_rows(i) for i in query.expressions)
 
 
 def _refused(column: exp.Expr) -> PlanError:
@@ -161,16 +201,16 @@ def _counts(name: str) -> bool:
 
 
 class Around(Scope):
-    """The scope around a subquery: it remembers the first column that the subquery takes from it."""
+    """The scope around a subquery: it remembers the columns that the subquery takes from it."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope.fields, scope.outer)
         self.scope = scope
-        self.used: exp.Expr | None = None
+        self.used: list[exp.Expr] = []
 
     def column(self, tree: exp.Expr) -> Typed:
         value = self.scope.column(tree)
-        self.used = self.used or tree
+        self.used.append(tree)
         return value
 
 

@@ -70,7 +70,7 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None, 
     rest = Pending(conjuncts(on) if on is not None else (), sources.planner)
     asof = method == "ASOF"
     if version is None and not asof:  # a version that is filtered out would let an older one match
-        side = where.kept(side, left, right)
+        side = where.kept(side, left, right, [name for name, _ in _using(tree, method, left, right)])
         left = where.filtered(left) if side in ("", "LEFT") else left
         right = where.filtered(right) if side in ("", "RIGHT") else right
         right = rest.filtered(right) if side in ("", "LEFT") else right

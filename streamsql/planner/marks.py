@@ -34,7 +34,7 @@ def summary(inner: Inner, scope: SelectScope, what: Literal["match", "nulls"], *
         query.set("group", exp.Group(expressions=[exp.column(k.copy()) for k in keys]))
     relation = scope.planner.plan(query, None)
     width = 1 + (inner.width if by_value else 0)
-    return Inner(query, relation, width, inner.lifted, exp.false() if what == "match" else None)
+    return Inner(query, relation, width, inner.lifted, (exp.false(),) if what == "match" else ())
 
 
 def _name(name: str) -> exp.Identifier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
@@ -198,11 +198,15 @@ class Pending:
             self.parts = [part for part in self.parts if not _answered(part, scope)]
         return scope
 
-    def kept(self, side: str, left: Relation, right: Relation) -> str:
-        """The side that an outer join keeps, where WHERE refuses rows in which the other is NULL."""
+    def kept(self, side: str, left: Relation, right: Relation, shared: Sequence[str] = ()) -> str:
+        """The side that an outer join keeps, where WHERE refuses rows in which the other is NULL.
+
+        shared  the names that USING makes one of both sides: they are not NULL where one side is
+        """
         if not side or not self.below:
             return side
-        no_left, no_right = (any(_refuses_nulls(p, Scope(r.fields)) for p in self.parts) for r in (left, right))
+        scopes = [Scope(replace(f, merged=f.merged or f.name in shared) for f in r.fields) for r in (left, right)]
+        no_left, no_right = (any(_refuses_nulls(p, s) for p in self.parts) for s in scopes)
         keeps_left = side in ("LEFT", "FULL") and not no_right
         keeps_right = side in ("RIGHT", "FULL") and not no_left
         return "FULL" if keeps_left and keeps_right else "LEFT" if keeps_left else "RIGHT" if keeps_right else ""

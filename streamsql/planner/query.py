@@ -78,16 +78,17 @@ class QueryPlanner:
         pending = Pending(conjuncts(where.this) if where is not None else (), self)
         source = self.sources.from_clause(tree, outer, pending)
         scope = SelectScope(source.fields, self, outer)
-        scope.attaches = True
+        scope.attaches, scope.relation = True, source
         if where is not None:
             source = restricted(source, scope, where.this, "WHERE", pending.parts)
-            scope.fields = source.fields
+            scope.fields, scope.relation = source.fields, source
         having, window = tree.args.get("having"), source.window
         above: SelectScope = scope
         if tree.args.get("group") is not None or having is not None or has_aggregates(tree):
             source, above = grouped(tree, source, scope)
             window = source.window
         above.in_list = above.attaches = True
+        above.relation = source
         items = self._items(tree, source, above, scope is above)
         above.in_list = False
         if having is not None:
@@ -100,7 +101,7 @@ class QueryPlanner:
             source = with_overs(source, above.overs, self.settings)
         result = projected(source, items, window)
         if tree.args.get("distinct") is not None:
-            result = self._distinct(tree, result)
+            result = self.distinct(result)
         return ordered(self, tree, result, (source, above, items))
 
     def _items(self, tree: exp.Select, source: Relation, scope: SelectScope, stars: bool) -> list[Item]:
@@ -147,8 +148,8 @@ class QueryPlanner:
             )
         return [(f.name, f.typed()) for f in fields]
 
-    def _distinct(self, tree: exp.Select, result: Relation) -> Relation:
-        scope = SelectScope(result.fields, self)
+    def distinct(self, result: Relation) -> Relation:
+        """SELECT DISTINCT * FROM `result`."""
         keys = [exp.column(exp.to_identifier(f.column, quoted=True)) for f in result.fields]
         plain = Relation(
             result.node,
@@ -168,7 +169,7 @@ class QueryPlanner:
         mine, theirs = set_operations.aligned(tree, left, right, self.settings)
         result = set_operations.combined(tree, projected(left, mine, None), projected(right, theirs, None))
         union = isinstance(tree, exp.Union) and set_operations.is_distinct(tree)
-        return self._distinct(exp.Select(), result) if union else result
+        return self.distinct(result) if union else result
 
 
 def filtered(source: Relation, condition: Typed) -> Relation:

@@ -31,12 +31,15 @@ class Subqueries(Protocol):
 
     def plan(self, tree: exp.Expr, outer: Scope | None = None) -> Relation: ...
 
+    def distinct(self, result: Relation) -> Relation: ...
+
 
 class SelectScope(Scope):
     """Columns of FROM, and subqueries in expressions; in the SELECT list OVER windows, which `overs` collects.
 
     attached  the subqueries over streams whose values were asked for, as columns that `subqueries.attach` adds
     attaches  whether who made the scope does so
+    relation  the rows that it is the scope of, or more of them, where that is known
     """
 
     def __init__(self, fields: Iterable[Field], planner: Subqueries, outer: Scope | None = None) -> None:
@@ -46,6 +49,7 @@ class SelectScope(Scope):
         self.overs: dict[str, overs.Over] = {}
         self.attached: list[Attached] = []
         self.attaches = False
+        self.relation: Relation | None = None
         self.in_list = False
 
     def call(self, tree: exp.Expr) -> Typed | None:

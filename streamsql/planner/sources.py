@@ -16,8 +16,10 @@ from streamsql.errors import BindError, PlanError, Span, SQLTypeError, did_you_m
 from streamsql.operators.keep import left
 from streamsql.planner import modules
 from streamsql.planner.catalog import ERRORS, LATE, Materialized, Table, View
+from streamsql.planner.changelog_tables import changelog_table
 from streamsql.planner.changelogs import changes_of
 from streamsql.planner.joins import join, keeps_left
+from streamsql.planner.lateral_queries import lateral_query
 from streamsql.planner.laterals import is_table_function, lateral_join, table_function
 from streamsql.planner.match import match_table
 from streamsql.planner.predicates import Pending
@@ -25,7 +27,7 @@ from streamsql.planner.relational import Constant, TableLeaf, kept_log
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope
 from streamsql.planner.windowing import window_table
-from streamsql.sql import MatchTable, WindowTable, exp, span_of
+from streamsql.sql import ChangelogTable, MatchTable, WindowTable, exp, span_of
 from streamsql.sql.statements import Name
 from streamsql.values.binder import common_type
 
@@ -49,6 +51,7 @@ class Sources:
         self.planner = planner
         self.common: dict[str, _Common] = {}
         self.views: list[str] = []
+        self.around: dict[str, Relation] = {}
 
     @contextlib.contextmanager
     def common_tables(self, tree: exp.Expr) -> Iterator[None]:
@@ -79,15 +82,16 @@ class Sources:
             where.below = all(keeps_left(j) for j in joins[n + 1:])
             if is_table_function(joined.this):
                 relation = lateral_join(self, joined, relation, outer)
+            elif isinstance(joined.this, exp.Lateral):
+                relation = lateral_query(self, joined, relation, outer)
             else:
                 relation = join(self, joined, relation, outer, where)
-        laterals = tree.args.get("laterals")
-        if laterals:
-            raise PlanError("LATERAL is not built", span_of(laterals[0]), hint="Use a plain subquery in FROM.")
         return relation
 
     def item(self, tree: exp.Expr, outer: Scope | None) -> Relation:
         """One FROM item with its alias."""
+        if isinstance(tree, exp.Table) and tree.name in self.around:
+            return self.around[tree.name]
         return self.named(self._unaliased(tree, outer), tree)
 
     def named(self, relation: Relation, tree: exp.Expr) -> Relation:
@@ -123,8 +127,12 @@ class Sources:
             return self.values(tree, outer)
         if is_table_function(tree):
             return table_function(self, tree, nothing(), outer)
+        if isinstance(tree, exp.Lateral):
+            return self._unaliased(tree.this, outer)
         if isinstance(tree, WindowTable):
             return window_table(self, tree, outer)
+        if isinstance(tree, ChangelogTable):
+            return changelog_table(self, tree, outer)
         if isinstance(tree, MatchTable):
             return match_table(self, tree, outer)
         raise PlanError(

@@ -93,7 +93,7 @@ def value(tree: exp.Expr, scope: SelectScope) -> Typed | None:
 
 
 def _scalar(tree: exp.Subquery, scope: SelectScope) -> Typed:
-    inner = planned_inner(tree, scope)
+    inner = planned_inner(tree, scope, whole=True)
     if inner.width != 1:
         raise SQLTypeError(
             f"a subquery used as a value has {inner.width} columns",
@@ -199,6 +199,7 @@ def restricted(source: Relation, scope: SelectScope, tree: exp.Expr, clause: str
     simple = [p for p in parts if p.find(exp.Query) is None]
     if simple:
         source = plain(source, scope, all_of(simple), clause)
+    scope.relation = source
     for part in parts:
         if part.find(exp.Query) is None:
             continue
@@ -348,9 +349,7 @@ def _attached(source: Relation, scope: SelectScope, one: Attached) -> Relation:
                     for a, f in zip(one.values, right.fields[1:], strict=False))
     right = _single(right, lifted, one)
     met, found = right.fields[-1], right.fields[0]
-    result = found.typed().sql
-    if one.inner.empty is not None:
-        result = f"CASE WHEN {quote(met.column)} THEN {result} ELSE {_of_nothing(one.inner, scope, found)} END"
+    result = or_nothing(one.inner, scope, 0, found, met)
     kept = [(Field(c.name, c.name, c.type), quote(c.name)) for c in source.node.schema]
     columns = (*kept, (Field(one.name, one.name, found.type.as_nullable()), result))
     joined = regular(JoinClause("LEFT", source, right, lifted, columns, one.tree, scope.planner.sources))
@@ -372,11 +371,14 @@ def _single(right: Relation, lifted: Sequence[Predicate], one: Attached) -> Rela
     return replace(right, node=SingleValue((node,), node.schema, node.append_only, node.hidden, keys))
 
 
-def _of_nothing(inner: Inner, scope: SelectScope, found: Field) -> str:
-    """What the subquery gives without rows."""
-    assert inner.empty is not None
+def or_nothing(inner: Inner, scope: SelectScope, index: int, found: Field, met: Field) -> str:
+    """The value of a column of the subquery, where `met` is NULL what it gives without rows."""
+    empty = inner.empty[index] if index < len(inner.empty) else None
+    if empty is None:
+        return found.typed().sql
     try:
-        bound = SelectScope((), scope.planner).binder.bind(inner.empty)
-        return scope.binder.cast(bound, found.type.as_nullable(), implicit=True).sql
+        bound = SelectScope((), scope.planner).binder.bind(empty)
+        nothing = scope.binder.cast(bound, found.type.as_nullable(), implicit=True).sql
     except SQLError:
-        return "NULL"
+        nothing = "NULL"
+    return f"CASE WHEN {quote(met.column)} THEN {found.typed().sql} ELSE {nothing} END"
