@@ -102,6 +102,11 @@ class Query:
         self._drained = False
         self._changes: Iterator[Change] | None = None
 
+    def __repr__(self) -> str:
+        state = "ended" if self.ended else "runs" if self._thread is not None else "not started"
+        text = " ".join(self.text.split())
+        return f"<Query {self.name}, {state}: {text if len(text) <= 60 else text[:59] + '…'}>"
+
     def __enter__(self) -> Query:
         return self.start()
 

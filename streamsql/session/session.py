@@ -47,7 +47,7 @@ class Session:
     ) -> None:
         self.settings: dict[str, str] = dict(SETTINGS)
         for key, value in (settings or {}).items():
-            self._set(key, value)
+            self._set(key, str(value))
         if state is not None:
             self.settings["streamsql.state.dir"] = str(state)
         self.clock = clock or SystemClock()

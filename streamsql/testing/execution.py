@@ -299,7 +299,7 @@ class Execution:
         try:
             shape = [(c.name, c.type) for c in self.session.describe(step.source) if c.kind == "physical"]
         except UsageError as error:
-            raise rows.BadLine(step.line, error.message) from error
+            raise rows.BadLine(step.line, f"{error.message}. {error.hint}") from error
         table, diffs = rows.given(step, shape)
         self.feed.append(step.source, table, step.partition, diffs if self.case.signed(step.source) else None)
 

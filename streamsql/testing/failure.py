@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 
@@ -18,6 +19,15 @@ class Failure(AssertionError):
         head = f"{self.origin}:{self.line}: {self.message} [{self.mode}]"
         if not self.expected and not self.actual:
             return head
-        blocks = (("expected", self.expected), ("actual", self.actual))
-        return head + "".join(
-            f"\n  {name}:" + "".join(f"\n    {line}" for line in lines or ("(nothing)",)) for name, lines in blocks)
+        return f"{head}\n  expected:{_block(self.expected, self.actual)}\n  actual:{_block(self.actual, self.expected)}"
+
+
+def _block(lines: Sequence[str], others: Sequence[str]) -> str:
+    """The lines; where some are on both sides, those that are not stand behind a `!`."""
+    left = Counter(others)
+    mark = "!" if left & Counter(lines) else " "
+    shown = []
+    for line in lines or ("(nothing)",):
+        shown.append(f"\n  {' ' if left[line] > 0 else mark} {line}")
+        left[line] -= 1
+    return "".join(shown)

@@ -60,7 +60,7 @@ def test_output_that_nobody_claims() -> None:
 @pytest.mark.parametrize(("text", "line", "message"), [
     ("> t\na\n", 6, 'a row of 1 cells, "t" has 2 columns: k, v'),
     ("> t\na | x\n", 6, '"x" is no INT'),
-    ("> u\na\n", 5, 'table "u" does not exist'),
+    ("> u\na\n", 5, 'table "u" does not exist. Tables: t'),
     ("> t\na | 1\n< e\n", 7, '"e" is no table, view or sink of the case'),
     ("> t\na | 1\n< d (x)\n", 7, '"d" has no column "x", it has k, w'),
     ("> t\na | 1\n< d\na | 2\n", 8, "a change begins with `+ ` or `- `"),
@@ -186,3 +186,9 @@ def test_the_command_names_what_is_not_there(tmp_path: Path) -> None:
         main([str(tmp_path / "none.stream")])
     with pytest.raises(UsageError, match=r"has no \.stream file"):
         main([str(tmp_path)])
+
+
+def test_where_two_blocks_differ_is_marked() -> None:
+    failure = Failure("c.stream", 3, "differ", expected=["a", "b", "b"], actual=["a", "b", "c"])
+    assert str(failure) == ("c.stream:3: differ [plain]\n  expected:\n    a\n    b\n  ! b\n"
+                            "  actual:\n    a\n    b\n  ! c")
