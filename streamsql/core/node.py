@@ -253,6 +253,11 @@ class Node(ABC):
         and no LIMIT bounds it."""
         return False
 
+    def by_row(self) -> bool:
+        """It shows the changes of its input as they are, which must not depend on how batches are cut: so the
+        operators below are handed one row at a time."""
+        return False
+
     def extra(self) -> Mapping[str, Any]:
         """Facts for EXPLAIN in machine-readable form."""
         return {}

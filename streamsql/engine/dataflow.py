@@ -49,6 +49,10 @@ class Dataflow:
         self.vertices: list[Vertex] = []
         for root in roots:
             self._vertex(root)
+        self._single: set[str] = set()
+        for vertex in self.vertices:
+            if vertex.node.by_row():
+                self._singly(vertex.node)
 
     def _vertex(self, node: Node) -> Vertex:
         if node in self._by_node:
@@ -62,13 +66,24 @@ class Dataflow:
         self.vertices.append(vertex)
         return vertex
 
+    def _singly(self, node: Node) -> None:
+        """Hand one row at a time to all that stands below `node`."""
+        for below in (self._by_node[fuse(i).source] for i in node.inputs):
+            if below.name not in self._single:
+                self._single.add(below.name)
+                self._singly(below.node)
+
     def sources(self) -> list[Vertex]:
         return [v for v in self.vertices if v.operator is None]
 
     def push(self, vertex: Vertex, batch: Batch) -> None:
         """Hand a batch that `vertex` has emitted to all that read it, and on to theirs."""
         for consumer, port in vertex.consumers:
-            self._step(consumer, port, batch)
+            if consumer.name not in self._single:
+                self._step(consumer, port, batch)
+                continue
+            for row in range(len(batch)):
+                self._step(consumer, port, Batch(batch.table.slice(row, 1), batch.may_be_late))
 
     def _step(self, vertex: Vertex, port: int, batch: Batch) -> None:
         """A step that fails has had no effect, so a batch with a bad row is cut until it stands alone."""

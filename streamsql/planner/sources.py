@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from streamsql.planner.relational import Constant, TableLeaf, kept_log
 from streamsql.planner.scope import Field, Relation, Scope
 from streamsql.planner.selects import SelectScope
 from streamsql.planner.windowing import window_table
-from streamsql.sql import ChangelogTable, MatchTable, WindowTable, exp, span_of
+from streamsql.sql import ChangelogTable, JoinedTables, MatchTable, WindowTable, exp, span_of
 from streamsql.sql.statements import Name
 from streamsql.values.binder import common_type
 
@@ -74,8 +74,11 @@ class Sources:
         clause = tree.args.get("from_")
         if clause is None:
             return nothing()
-        relation = self.item(clause.this, outer)
         joins = [*(clause.this.args.get("joins") or ()), *(tree.args.get("joins") or ())]
+        return self._joined(clause.this, joins, outer, where)
+
+    def _joined(self, first: exp.Expr, joins: Sequence[exp.Join], outer: Scope | None, where: Pending) -> Relation:
+        relation = self.item(first, outer)
         for n, joined in enumerate(joins):
             where.below = all(keeps_left(j) for j in joins[n:])
             relation = where.filtered(relation)
@@ -92,6 +95,8 @@ class Sources:
         """One FROM item with its alias."""
         if isinstance(tree, exp.Table) and tree.name in self.around:
             return self.around[tree.name]
+        if isinstance(tree, JoinedTables):
+            return self._joined(tree.this, tree.args["joins"], outer, Pending((), self.planner))
         return self.named(self._unaliased(tree, outer), tree)
 
     def named(self, relation: Relation, tree: exp.Expr) -> Relation:

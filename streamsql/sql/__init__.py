@@ -15,12 +15,13 @@ from streamsql.sql.literals import interval_type, interval_value
 from streamsql.sql.script import parse
 from streamsql.sql.spans import span_of
 from streamsql.sql.sugar import PROCTIME_MEANT, QUALIFIED, ROWTIME_USED
-from streamsql.sql.tree import GROUP_WINDOW, MatchTable, WindowTable
+from streamsql.sql.tree import GROUP_WINDOW, ChangelogTable, JoinedTables, MatchTable, WindowTable
 from streamsql.sql.types import data_type, parse_type
 from streamsql.sql.within import within_us
 
 __all__ = [
-    "GROUP_WINDOW", "KEYWORDS", "PROCTIME_MEANT", "QUALIFIED", "ROWTIME_USED", "MatchTable",
+    "GROUP_WINDOW", "KEYWORDS", "PROCTIME_MEANT", "QUALIFIED", "ROWTIME_USED", "ChangelogTable",
+    "JoinedTables", "MatchTable",
     "StreamSQL", "WindowTable", "canonical", "data_type", "exp", "interval_type",
     "interval_value", "is_complete", "parse", "parse_type", "span_of", "split", "within_us",
 ]

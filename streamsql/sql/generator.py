@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from sqlglot import exp, generator
 
+from streamsql.sql.changelog_tables import changelog_text
 from streamsql.sql.functions import NILADIC
 from streamsql.sql.keywords import RESERVED
-from streamsql.sql.tree import MatchTable, Pattern, Quantified, StatementTree, WindowTable
+from streamsql.sql.tree import ChangelogTable, JoinedTables, MatchTable, Pattern, Quantified, StatementTree, WindowTable
 from streamsql.sql.within import within_text
 
 _GROUPINGS: dict[type[exp.Expr], str] = {
@@ -29,6 +30,7 @@ class FlinkGenerator(generator.Generator):
     TRANSFORMS = {  # noqa: RUF012
         **generator.Generator.TRANSFORMS,
         WindowTable: lambda self, e: self.windowtable_sql(e),
+        ChangelogTable: lambda self, e: changelog_text(e, self.sql, self._as(e)),
         MatchTable: lambda self, e: self.matchtable_sql(e),
         Pattern: lambda self, e: self.pattern_sql(e),
         Quantified: lambda self, e: self.quantified_sql(e),
@@ -111,7 +113,7 @@ class FlinkGenerator(generator.Generator):
     def values_sql(self, expression: exp.Values, values_as_table: bool = True) -> str:
         text = f"VALUES {', '.join(self.sql(e) for e in expression.expressions)}"
         text += "".join(self.sql(expression, k) for k in ("order", "limit", "offset"))
-        if isinstance(expression.parent, exp.From | exp.Join | WindowTable):
+        if isinstance(expression.parent, exp.From | exp.Join | WindowTable | ChangelogTable):
             alias = self.sql(expression, "alias")
             return f"({text})" + (f" AS {alias}" if alias else "")
         return text
@@ -147,6 +149,9 @@ class FlinkGenerator(generator.Generator):
             f" ON {on}" if on else f" USING ({', '.join(self.sql(c) for c in using)})" if using else ""
         )
         return f" {' '.join([*words, 'JOIN'])} {self.sql(expression, 'this')}{within_text(expression)}{condition}"
+
+    def joinedtables_sql(self, expression: JoinedTables) -> str:
+        return f"({self.sql(expression, 'this')}{''.join(self.sql(j) for j in expression.args['joins'])})"
 
     def unnest_sql(self, expression: exp.Unnest) -> str:
         ordinality = " WITH ORDINALITY" if expression.args.get("offset") else ""

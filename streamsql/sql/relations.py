@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlglot import exp
 
 from streamsql.errors import did_you_mean
+from streamsql.sql.changelog_tables import CHANGELOG_FUNCTIONS, changelog_table
 from streamsql.sql.expressions import AFTER_QUERY, QUERY_WORDS
 from streamsql.sql.match import MatchRules
-from streamsql.sql.tree import WindowTable
+from streamsql.sql.tree import JoinedTables, WindowTable
 from streamsql.sql.within import join_within
 
 WINDOW_FUNCTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -98,19 +99,13 @@ class RelationRules(MatchRules):
         return self.put(join, start)
 
     def _right_side(self) -> exp.Expression:
-        if not self.at("(") or self.ahead() in (*QUERY_WORDS, "("):
+        if not self.at("(") or not self._joins_inside():
             return self.relation()
         start = self.index
         self.expect("(")
         relation, joins = self._joined()
         self.expect(")")
-        if joins:
-            self.fail(
-                "a join inside the right side of a join is not supported",
-                self.since(start),
-                hint="join the tables from left to right, or join with (SELECT … FROM …)",
-            )
-        return relation
+        return self.put(JoinedTables(this=relation, joins=joins), start) if joins else relation
 
     def _condition(self, join: exp.Join, unconditional: bool) -> None:
         if unconditional:
@@ -241,6 +236,8 @@ class RelationRules(MatchRules):
         """`TUMBLE(…)` and its like, or another function that returns rows."""
         start = self.index
         name = self.token.text.upper()
+        if name in CHANGELOG_FUNCTIONS and not self.at("`"):
+            return self.put(changelog_table(self, name), start)
         if name not in WINDOW_FUNCTIONS and self.ahead(2) == "TABLE" and self.ahead(4) == ",":
             self.fail(f'window function "{name}" does not exist', self.here(),
                       hint=did_you_mean(name, WINDOW_FUNCTIONS, "Window functions"))
@@ -293,20 +290,8 @@ class RelationRules(MatchRules):
             )
 
     def _window_input(self, tree: WindowTable) -> None:
-        """`TABLE t`, `(SELECT …)`, `t`, or another window function; PARTITION BY for SESSION."""
-        start = self.index
-        if self.at("("):
-            relation = self._derived()
-        elif self.at_all("TABLE", "("):
-            self.index += 2
-            relation = self._table_function() if self.ahead() == "(" else self.relation()
-            self.expect(")")
-        elif self.at_name() and self.ahead() == "(":
-            relation = self._table_function()
-        else:
-            self.take("TABLE")
-            relation = self._table()
-        tree.set("this", self.put(relation, start))
+        """The input and, for SESSION, its PARTITION BY."""
+        tree.set("this", self.input_relation())
         if not self.at("PARTITION"):
             return
         if tree.args["function"] != "SESSION":
@@ -325,6 +310,22 @@ class RelationRules(MatchRules):
         if bracket:
             self.expect(")")
         tree.set("partition", keys)
+
+    def input_relation(self) -> exp.Expression:
+        """`TABLE t`, `(SELECT …)`, `t`, or another function that gives rows."""
+        start = self.index
+        if self.at("("):
+            relation = self._derived()
+        elif self.at_all("TABLE", "("):
+            self.index += 2
+            relation = self._table_function() if self.ahead() == "(" else self.relation()
+            self.expect(")")
+        elif self.at_name() and self.ahead() == "(":
+            relation = self._table_function()
+        else:
+            self.take("TABLE")
+            relation = self._table()
+        return self.put(relation, start)
 
     def _another_key(self, bracket: bool) -> bool:
         if bracket:

@@ -26,6 +26,23 @@ class WindowTable(exp.Expression):
     }
 
 
+class ChangelogTable(exp.Expression):
+    """`TO_CHANGELOG(input => TABLE t, op => DESCRIPTOR(c), op_mapping => MAP[…]) [AS c]` in FROM, and its inverse.
+
+    this      the relation
+    function  'TO_CHANGELOG' or 'FROM_CHANGELOG' (a str)
+    op        the exp.Column inside DESCRIPTOR; mapping: an expression; both only where given
+    """
+
+    arg_types = {"this": True, "function": True, "op": False, "mapping": False, "alias": False}  # noqa: RUF012
+
+
+class JoinedTables(exp.Expression):
+    """`(a JOIN b ON …)` on the right side of a join: `this` the first relation, `joins` a list of exp.Join."""
+
+    arg_types = {"this": True, "joins": True}  # noqa: RUF012
+
+
 class StatementTree(exp.Expression):
     """A statement that is no query, as `sqlglot.parse` returns it: `statement` is its dataclass."""
 
