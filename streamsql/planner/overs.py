@@ -17,6 +17,7 @@ from streamsql.core.types import BIGINT, DOUBLE
 from streamsql.errors import BindError, Span, SQLTypeError
 from streamsql.operators._over_calls import OverCall
 from streamsql.operators._ranked import SortKey
+from streamsql.planner import user_functions
 from streamsql.planner.ranks import stream_overs
 from streamsql.planner.relational import Whole, constant
 from streamsql.planner.scope import Relation
@@ -90,7 +91,7 @@ def bound(tree: exp.Window, scope: SelectScope) -> Over:
         if tree.args.get("spec") is not None:
             raise BindError(f"{name} has no frame", span_of(tree.args["spec"]), hint="Leave ROWS or RANGE out.")
         value, over = (_rank if name in _RANKS else _neighbour)(tree, name, arguments, window.text, scope)
-    elif aggregates.is_aggregate(name):
+    elif aggregates.is_aggregate(name) or user_functions.form_of(call) == "aggregate":
         value, over = _aggregate(tree, name, arguments, window.text, scope)
     else:
         raise BindError(f"{name} is no aggregate function: OVER may not stand behind it", span_of(tree))
@@ -162,8 +163,12 @@ def _aggregate(tree: exp.Window, name: str, arguments: list[exp.Expr], window: s
         arguments = list(arguments[0].expressions)
     star = len(arguments) == 1 and isinstance(arguments[0], exp.Star)
     values = [] if star else [scope.binder.bind(a) for a in arguments]
+    own, function = scope.planner.catalog.functions.get(name.lower()), None
+    if own is not None:
+        function = user_functions.aggregate(own, len(values))
+        values = [user_functions.aggregate_row(own, user_functions.fitted(own, values, tree.this, scope.binder), None)]
     try:
-        call = aggregates.bind(name, values, distinct=distinct)
+        call = aggregates.bind(name, values, distinct=distinct, function=function)
     except SQLTypeError as error:
         error.span = error.span or span_of(tree)
         raise
