@@ -113,7 +113,10 @@ def _offers(place: Place, names: Names) -> Iterator[Offer]:
     elif not place.before:
         yield "keyword", words.STATEMENTS
     elif place.last() == ".":
-        yield "column", _columns_of(place.before[-2].name, place, names) if len(place.before) > 1 else ()
+        known = _columns_of(place.before[-2].name, place, names) if len(place.before) > 1 else ()
+        yield "column", known or (_columns(place, names) if _in_match(place.before) is not None else ())
+    elif first == "STOP" and len(place.before) > 1:
+        return
     elif first in ("SET", "RESET"):
         if len(place.before) == 1:
             yield "setting", (f"'{key}'" for key in names.settings)
@@ -129,6 +132,8 @@ def _offers(place: Place, names: Names) -> Iterator[Offer]:
         yield from _column_definition(place)
     elif _expects_table(place.before):
         yield from _tables(place, names)
+    elif _in_match(place.before) is not None:
+        yield from _match(place, names)
     else:
         yield from _expression(place, names)
 
@@ -193,6 +198,30 @@ def _expression(place: Place, names: Names) -> Iterator[Offer]:
         yield "keyword", ("SELECT",)
     if _opening(place.before) is not None:
         yield "keyword", ("DESCRIPTOR(",)
+
+
+def _in_match(tokens: Sequence[Token]) -> int | None:
+    """Where the parenthesis of MATCH_RECOGNIZE that is open at the end stands, be there others inside it."""
+    opening = _opening(tokens)
+    while opening is not None and tokens[opening - 1].upper != "MATCH_RECOGNIZE":
+        opening = _opening(tokens[:opening])
+    return opening
+
+
+def _match(place: Place, names: Names) -> Iterator[Offer]:
+    """Inside MATCH_RECOGNIZE: the clauses that may still come, and values of rows."""
+    opening = _in_match(place.before)
+    inside = place.before[opening or 0:]
+    used = [i for i, clause in enumerate(words.MATCH) if any(t.upper == clause.split()[0] for t in inside)]
+    if place.last(2) == "MATCH_RECOGNIZE" or _operand_ended(place.before):
+        yield "keyword", words.MATCH[max(used, default=-1) + 1:]
+        if "MEASURES" in (t.upper for t in inside):
+            yield "keyword", ("AS", *words.OPERATORS[:-1])
+        return
+    yield "column", _columns(place, names)
+    if "MEASURES" in (t.upper for t in inside):
+        yield "keyword", words.MATCH_VALUES
+    yield "function", (f"{name}(" for name in names.functions)
 
 
 def _column_definition(place: Place) -> Iterator[Offer]:

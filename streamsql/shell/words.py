@@ -15,7 +15,7 @@ AFTER = {
     "DROP": ("TABLE", "VIEW", "FUNCTION", "TEMPORARY TABLE", "TEMPORARY VIEW", "MATERIALIZED TABLE"),
     "SHOW": ("TABLES", "VIEWS", "MATERIALIZED TABLES", "FUNCTIONS", "JOBS", "COLUMNS FROM", "CREATE TABLE",
              "CREATE VIEW"),
-    "EXPLAIN": ("SELECT", "INSERT INTO", "PLAN FOR", "CHANGELOG_MODE", "ANALYZE"),
+    "EXPLAIN": ("SELECT", "INSERT INTO", "PLAN FOR", "CHANGELOG_MODE", "STATEMENT SET BEGIN"),
     "EXECUTE": ("STATEMENT SET",),
     "STATEMENT": ("SET",),
     "STOP": ("JOB",),
@@ -34,6 +34,7 @@ AFTER = {
     "FULL": ("JOIN", "OUTER JOIN"),
     "INNER": ("JOIN",),
     "CROSS": ("JOIN",),
+    "AFTER": ("MATCH SKIP PAST LAST ROW", "MATCH SKIP TO NEXT ROW", "MATCH SKIP TO FIRST", "MATCH SKIP TO LAST"),
 }
 """What follows one word, whatever stands before it."""
 
@@ -57,6 +58,11 @@ CLAUSES = {
 }
 """After a complete operand: what may go on, by the clause that it stands in."""
 
+MATCH = ("PARTITION BY", "ORDER BY", "MEASURES", "ONE ROW PER MATCH", "AFTER MATCH SKIP", "PATTERN (",
+         "WITHIN INTERVAL", "DEFINE")
+"""The clauses of MATCH_RECOGNIZE, in the order in which they stand."""
+MATCH_VALUES = ("FIRST(", "LAST(", "PREV(", "NEXT(", "MATCH_ROWTIME()", "CLASSIFIER()")
+
 GROUPING = ("GROUPING SETS", "ROLLUP", "CUBE")
 WINDOW_FUNCTIONS = ("TUMBLE", "HOP", "CUMULATE", "SESSION")
 WINDOW_COLUMNS = ("window_start", "window_end", "window_time")
@@ -73,6 +79,6 @@ AFTER_COLUMNS = ("WITH", "COMMENT", "LIKE", "AS", "PARTITIONED BY")
 OPERAND_DUE = frozenset((
     "SELECT", "DISTINCT", "ALL", "FROM", "WHERE", "AND", "OR", "NOT", "ON", "BY", "HAVING", "WHEN", "THEN",
     "ELSE", "CASE", "BETWEEN", "IN", "LIKE", "AS", "INTO", "VALUES", "JOIN", "LIMIT", "WITH", "USING", "FOR",
-    "OVER", "INTERVAL", "EXPLAIN", "FILTER", "SETS", "ROLLUP", "CUBE", "QUALIFY",
+    "OVER", "INTERVAL", "EXPLAIN", "FILTER", "SETS", "ROLLUP", "CUBE", "QUALIFY", "MEASURES", "DEFINE",
 ))
 """Words after which a value or a name is due."""

@@ -27,6 +27,12 @@ def texts(marked: str, kind: str | None = None) -> list[str]:
     return [s.text for s in offered(marked) if kind in (None, s.kind)]
 
 
+def test_a_pattern_variable_has_the_columns_of_the_input() -> None:
+    marked = "SELECT * FROM clicks MATCH_RECOGNIZE (ORDER BY ts MEASURES LAST(A.|"
+    assert texts(marked, "column") == texts("SELECT c.| FROM clicks c", "column")
+    assert texts("STOP JOB |") == []
+
+
 def test_an_empty_text_offers_statements() -> None:
     assert {"SELECT", "CREATE", "INSERT INTO", "SHOW", "SET", "quit"} <= set(texts("|"))
     assert {s.kind for s in offered("|")} == {"keyword"}
@@ -55,6 +61,12 @@ def test_an_empty_text_offers_statements() -> None:
     ("CREATE TABLE x (a INT) WI|", "WITH"), ("CREATE TABLE x (a INT, PRIMARY |", "KEY"),
     ("EXECUTE STATEMENT SET BEGIN INS|", "INSERT INTO"), ("SELECT 1; DES|", "DESCRIBE"),
     ("SELECT url FROM TABLE(TUM|", "TUMBLE("), ("SELECT url FROM TAB|", "TABLE("),
+    ("SELECT * FROM clicks MATCH_RECOGNIZE (PART|", "PARTITION BY"),
+    ("SELECT * FROM clicks MATCH_RECOGNIZE (ORDER BY ts MEAS|", "MEASURES"),
+    ("SELECT * FROM clicks MATCH_RECOGNIZE (ORDER BY ts MEASURES LA|", "LAST("),
+    ("SELECT * FROM clicks MATCH_RECOGNIZE (ORDER BY ts MEASURES A.url AS x AFTER |", "MATCH SKIP PAST LAST ROW"),
+    ("SELECT * FROM clicks MATCH_RECOGNIZE (ORDER BY ts MEASURES A.url AS x PATTERN (A B) DEF|", "DEFINE"),
+    ("SELECT * FROM clicks MATCH_RECOGNIZE (ORDER BY ts PATTERN (A B) DEFINE B AS TRUE) WH|", "WHERE"),
 ])
 def test_keywords(marked: str, text: str) -> None:
     assert text in texts(marked, "keyword")
