@@ -334,6 +334,42 @@ def test_a_running_query_keeps_its_function() -> None:
         assert session.sql("SELECT version() AS v").fetchall() == [(2,)]
 
 
+class Total:
+    def __init__(self) -> None:
+        self.sum = 0
+
+    def accumulate(self, value: int) -> None:
+        self.sum += value
+
+    def finish(self) -> int:
+        return self.sum
+
+
+class Retracting(Total):
+    def retract(self, value: int) -> None:
+        self.sum -= value
+
+
+class Merging(Total):
+    def merge(self, other: Merging) -> None:
+        self.sum += other.sum
+
+
+@pytest.mark.parametrize(("target", "rows"), [(Total, 2 + 9), (Retracting, 2), (Merging, 2)])
+def test_what_an_aggregate_keeps(target: type, rows: int) -> None:
+    """The rows beside the groups, or in their place the accumulators."""
+    with streamsql.Session(threaded=False) as session:
+        session.function(target, name="total")
+        session.sql("CREATE TABLE t (n INT) WITH ('connector' = 'memory')")
+        query, table = session.sql("SELECT n % 2 AS k, total(n) AS s FROM t GROUP BY n % 2"), session.memory("t")
+        for batch in ([1, 2, 3], [4, 5, 6], [7, 8, 9]):
+            table.append(pa.table({"n": pa.array(batch, pa.int32())}))
+            query.turn()
+        assert query.statistics().state_rows == rows
+        last = {row["k"]: row["s"] for b in query.taken() for row in b.to_pylist() if row["$diff"] > 0}
+        assert last == {0: 20, 1: 25}
+
+
 def test_an_error_of_a_whole_group_ends_the_query() -> None:
     class Deviation:
         def __init__(self) -> None:
