@@ -7,7 +7,7 @@ since a value such as 2 may come out as 1.9999 in some order of addition, and wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from streamsql.aggregates.aggregate import Final, Function, Partial, Partials, Result, Rows
 from streamsql.aggregates.arithmetic import (
@@ -24,6 +24,7 @@ from streamsql.aggregates.arithmetic import (
 )
 from streamsql.core.typed import Typed
 from streamsql.core.types import BIGINT, DOUBLE, DataType, array, multiset, varchar
+from streamsql.errors import SQLTypeError
 
 Types = Sequence[DataType]
 
@@ -266,20 +267,35 @@ def _json(rows: Rows, pieces: str, absent: str | None, brackets: str) -> tuple[P
     return (Partial(f"'{brackets[0]}' || coalesce({joined_pieces}, '') || '{brackets[1]}'", None),)
 
 
-def _json_value(sql: str) -> str:
-    return f"coalesce(CAST(to_json({sql}) AS VARCHAR), 'null')"
+_JSON = {"TIMESTAMP": "f_json_time({0})", "BINARY": "'\"' || to_base64({0}) || '\"'",
+         "VARBINARY": "'\"' || to_base64({0}) || '\"'"}
+
+
+def _json_value(rows: Rows, index: int) -> str:
+    written = _JSON.get(rows.types[index].root, "CAST(to_json({0}) AS VARCHAR)")
+    return f"coalesce({written.format(rows.args[index])}, 'null')"
+
+
+def _json_type(index: int) -> Callable[[Sequence[Typed]], DataType]:
+    """Of values that have a form in JSON."""
+    def rule(args: Sequence[Typed]) -> DataType:
+        kind = args[index].type
+        if kind.root in ("DATE", "TIME") or kind.is_interval:
+            raise SQLTypeError(f"{kind.as_nullable()} has no form in JSON", hint="CAST it to STRING")
+        return varchar(2000).not_null()
+    return rule
 
 
 def json_object(rows: Rows) -> tuple[Partial, ...]:
     key, value = rows.args[:2]
     absent = rows.args[2:] == ("'ABSENT'",)
-    return _json(rows, f"CAST(to_json({key}) AS VARCHAR) || ':' || {_json_value(value)}",
+    return _json(rows, f"CAST(to_json({key}) AS VARCHAR) || ':' || {_json_value(rows, 1)}",
                  f"{value} IS NOT NULL" if absent else None, "{}")
 
 
 def json_array(rows: Rows) -> tuple[Partial, ...]:
     absent = rows.args[1:] != ("'NULL'",)
-    return _json(rows, _json_value(rows.args[0]), f"{rows.args[0]} IS NOT NULL" if absent else None, "[]")
+    return _json(rows, _json_value(rows, 0), f"{rows.args[0]} IS NOT NULL" if absent else None, "[]")
 
 
 def _percentile(rows: Rows) -> tuple[Partial, ...]:
@@ -352,12 +368,12 @@ FLINK = (
              _distinct_count, "Number of distinct values; exact here.", never_null=True, over_distinct=_count,
              example="APPROX_COUNT_DISTINCT(s) = 3"),
     Function("JSON_OBJECTAGG", "JSON_OBJECTAGG([KEY] key VALUE value [{ NULL | ABSENT } ON NULL])",
-             ("character", "any", "literal"), always(varchar(2000).not_null()), json_object,
+             ("character", "any", "literal"), _json_type(1), json_object,
              "JSON object of keys and values.", optional=1, listed=True, never_null=True, distinct=False,
              example="JSON_OBJECTAGG(KEY COALESCE(s, '-') VALUE v ABSENT ON NULL) = "
                      """'{"a":1,"b":2,"b":4,"c":9}'"""),
     Function("JSON_ARRAYAGG", "JSON_ARRAYAGG(value [{ NULL | ABSENT } ON NULL])", ("any", "literal"),
-             always(varchar(2000).not_null()), json_array,
+             _json_type(0), json_array,
              "JSON array of the values.", optional=1, listed=True, never_null=True, distinct=False,
              example="JSON_ARRAYAGG(v) = '[1,2,4,9]'"),
     Function("PERCENTILE", "PERCENTILE(number, percentage [, frequency])", ("numeric", "numbers", "integer"),

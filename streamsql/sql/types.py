@@ -126,7 +126,7 @@ class TypeRules(Cursor):
         if not self.at_name() or self.at("`"):
             self.unexpected("a type")
         foreign = TYPES.get(self.kind)
-        named = [w for w in TYPE_WORDS if w not in ("TEXT", "STRUCT", "TIMESTAMPTZ", "DEC", "CHARACTER")]
+        named = [w for w in TYPE_WORDS if w not in ("TEXT", "STRUCT", "STRUCTURED", "TIMESTAMPTZ", "DEC", "CHARACTER")]
         raise SQLTypeError(
             f'type "{self.token.text}" does not exist',
             self.here(),

@@ -326,7 +326,8 @@ def _temporal() -> dict[tuple[str, str, str], Operator]:
         for moment in _SHIFTS:
             found[moment, "+", interval] = _Shift("+")
             found[moment, "-", interval] = _Shift("-")
-            found[interval, "+", moment] = _Shift("+", swapped=True)
+            if moment != "ltz":
+                found[interval, "+", moment] = _Shift("+", swapped=True)
         for sign in "+-":
             found[interval, sign, interval] = _intervals(sign)
         found[interval, "*", "number"] = found["number", "*", interval] = _times

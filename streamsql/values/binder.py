@@ -9,6 +9,7 @@ raises BindError (names) or SQLTypeError (types) at its place in the text.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn, Protocol
@@ -332,9 +333,22 @@ def _interval(binder: Binder, tree: exp.Expr) -> Typed:
     while isinstance(inner, exp.Paren):
         inner = inner.this
     if not isinstance(inner, exp.Sub):
+        if binder.strict:
+            _refuse_digits(tree)
         return literals.interval(tree)
     later, earlier = binder.typed(inner.this), binder.typed(inner.expression)
     return periods.elapsed(later, earlier, tree.args["unit"].name, span_of(tree), binder.zone)
+
+
+def _refuse_digits(tree: exp.Expr) -> None:
+    """Raises SQLTypeError for an interval with more digits than its unit declares: two, if it does not."""
+    unit = tree.args["unit"].name
+    leading = re.match(r"\s*[+-]?0*(\d*)", tree.this.name)
+    declared = re.match(r"\w+\((\d+)", unit)
+    if leading is not None and len(leading[1]) > (int(declared[1]) if declared else 2):
+        first = unit.split()[0].split("(")[0]
+        raise SQLTypeError(f"in strict mode {first} has two digits unless more are declared, as in Flink",
+                           span_of(tree), hint=f"write {first}({len(leading[1])})")
 
 
 def _overlaps(binder: Binder, tree: exp.Expr) -> Typed:
@@ -383,11 +397,24 @@ def _call(binder: Binder, tree: exp.Expr) -> Typed:
                         hint="SET 'streamsql.strict' = 'false' allows what only runs here.")
     bind = binder.guarded if name in _LAZY else lambda trees: [_argument(binder, t) for t in trees]
     arguments = bind(tree.expressions)
+    if binder.strict:
+        _refuse_freedom(name, tree, arguments)
     if name == "MOD" and len(arguments) == 2:
         found = arithmetic.arithmetic("%", *arguments)
         if found is not None:
             return found
     return apply(function, arguments, span_of(tree), [span_of(t) for t in tree.expressions], binder.zone)
+
+
+def _refuse_freedom(name: str, tree: exp.Expr, arguments: Sequence[Typed]) -> None:
+    """Raises PlanError for a call that has a meaning here and none in Flink."""
+    around = str(tree.parent.this).upper() if isinstance(tree.parent, exp.Anonymous) else ""
+    if name == "JSON" and around not in ("JSON_ARRAY", "JSON_OBJECT"):
+        raise PlanError("in strict mode JSON(…) stands within JSON_ARRAY or JSON_OBJECT only, as in Flink",
+                        span_of(tree), hint="Write JSON_OBJECT('key' VALUE JSON(…)).")
+    if name == "JSON_EXISTS" and len(arguments) > 1 and not arguments[1].is_literal:
+        raise PlanError("in strict mode the path of JSON_EXISTS is a constant, as in Flink",
+                        span_of(tree.expressions[1]), hint="Write it as '$.name'.")
 
 
 _LAZY = ("IF", "IFNULL", "COALESCE")

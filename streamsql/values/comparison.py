@@ -70,6 +70,9 @@ def between(value: Typed, low: Typed, high: Typed, span: Span | None = None, zon
 def among(value: Typed, listed: Sequence[Typed], span: Span | None = None, zone: str = UTC) -> Typed:
     """`value IN (…)`. Where strings meet numbers, all are compared as strings."""
     nullable = value.type.nullable or any(v.type.nullable for v in listed)
+    if common_type([v.type for v in listed]) is None and any(v.type.root != "NULL" for v in listed):
+        kinds = ", ".join(dict.fromkeys(str(v.type.as_nullable()) for v in listed))
+        raise SQLTypeError(f"IN takes values of one type, not {kinds}", span, hint="write CAST on some")
     pairs = [aligned("=", *_as_texts(value, v), span, zone) for v in listed]
     if all(a.sql == pairs[0][0].sql for a, _ in pairs) and value.type.root not in APPROXIMATE:
         members = ", ".join(b.sql for _, b in pairs)

@@ -49,6 +49,8 @@ def map_from(values: Sequence[Typed], span: Span | None = None, zone: str = UTC)
     if all(v.type.root == "NULL" for v in values[1::2]):
         entries, value = [cast(v, key) for v in values[1::2]], key.as_nullable()
     else:
+        if any(v.type.root == "NULL" for v in values[1::2]):
+            raise SQLTypeError("a NULL among the values of MAP needs a type", span, hint="write CAST(NULL AS type)")
         entries, value = _unified("MAP", values[1::2], span, zone)
     k, v = (f"[{', '.join(e.sql for e in listed)}]" for listed in (keys, entries))
     literals = [e.literal for e in values[::2] if e.is_literal]
@@ -64,7 +66,7 @@ def _unified(name: str, values: Sequence[Typed], span: Span | None, zone: str) -
     if common is None:
         kinds = ", ".join(dict.fromkeys(str(v.type.as_nullable()) for v in values))
         raise SQLTypeError(f"{name} takes elements of one type, not {kinds}", span, hint="write CAST on some")
-    return [cast(v, common, implicit=True, span=span, zone=zone) for v in values], common
+    return [cast(v, common, implicit=not common.is_numeric, span=span, zone=zone) for v in values], common
 
 
 def item(collection: Typed, key: Typed, span: Span | None = None, zone: str = UTC) -> Typed:

@@ -34,7 +34,7 @@ def number(tree: exp.Expr, *, negative: bool = False) -> Typed:
 
     Raises SQLTypeError beyond BIGINT, beyond its digits for a decimal, and beyond DOUBLE, as Flink does.
     """
-    text = tree.name
+    text = tree.name.removesuffix(".")
     sign = "-" if negative else ""
     if "e" in text.lower():
         try:

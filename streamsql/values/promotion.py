@@ -78,6 +78,24 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
     return common and common.as_nullable(any(t.nullable for t in types))
 
 
+def merged_type(types: Sequence[DataType]) -> DataType | None:
+    """`common_type` for the functions that choose among values: DOUBLE wins, a FLOAT after a decimal, an instant."""
+    typed = [t for t in types if t.root != "NULL"]
+    if typed and all(t.is_timestamp for t in typed):
+        return common_type(sorted(types, key=lambda t: t.root == "TIMESTAMP_LTZ"))
+    if not all(t.is_numeric for t in typed) or not any(t.root in APPROXIMATE for t in typed):
+        return common_type(types)
+    found = typed[0].root
+    for root in (t.root for t in typed[1:]):
+        if "DOUBLE" in (found, root) or (found == "FLOAT" and root == "DECIMAL"):
+            found = "DOUBLE"
+        elif "FLOAT" in (found, root):
+            found = "FLOAT"
+        else:
+            found = "DECIMAL" if "DECIMAL" in (found, root) else found
+    return DataType(found, nullable=any(t.nullable for t in types))
+
+
 def _pair(a: DataType, b: DataType) -> DataType | None:
     """The common type of two, by family; nullability is the caller's."""
     nullable = a.nullable or b.nullable
@@ -114,8 +132,8 @@ def _sequences(fixed: str, varying: str) -> Rule:
 
 
 def _timestamps(a: DataType, b: DataType) -> DataType:
-    root = "TIMESTAMP_LTZ" if "TIMESTAMP_LTZ" in (a.root, b.root) else "TIMESTAMP"
-    return DataType(root, precision=max(a.precision, b.precision))
+    """Of the two kinds the later one."""
+    return DataType(b.root, precision=max(a.precision, b.precision))
 
 
 MONTHS = DataType(INTERVALS[0], unit="MONTH")

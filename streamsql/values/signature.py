@@ -33,7 +33,7 @@ from streamsql.core.types import (
 )
 from streamsql.errors import Span, SQLTypeError
 from streamsql.values.casts import cast
-from streamsql.values.promotion import common_type
+from streamsql.values.promotion import merged_type
 from streamsql.values.typed import Function, Typed
 
 __all__ = ["FAMILIES", "NOW", "ZONE", "apply", "by_arity", "coerce", "element", "of_lengths", "same"]
@@ -142,7 +142,7 @@ def coerce(function: Function, arguments: Sequence[Typed], span: Span | None = N
               for i, (place, argument, at) in enumerate(zip(wanted, arguments, where))]
     for letter in dict.fromkeys(p.group for p in wanted if p.group):
         members = [i for i, p in enumerate(wanted) if p.group == letter]
-        common = common_type([fitted[i].type for i in members])
+        common = merged_type([fitted[i].type for i in members])
         if common is None:
             kinds = " and ".join(dict.fromkeys(str(arguments[i].type) for i in members))
             raise SQLTypeError(f'function "{function.name}" cannot combine {kinds}', span,

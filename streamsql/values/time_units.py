@@ -2,13 +2,14 @@
 
 Each takes the value's DuckDB text, which it may use more than once, and its Flink type. A TIMESTAMP_LTZ is looked
 at in the session's zone. The answers are Flink's, with two of its habits: CEIL to a unit of days looks at the date
-alone, and a TIMESTAMP_LTZ whose local time is before 1970 is cut towards 1970.
+alone, and EXTRACT, FLOOR to weeks and longer units cut a time before 1970 towards 1970.
 """
 
 from __future__ import annotations
 
 from streamsql.core.types import DATE, DataType, timestamp
 from streamsql.errors import SQLTypeError
+from streamsql.values import macros
 from streamsql.values.let import let
 from streamsql.values.signature import ZONE
 
@@ -57,7 +58,7 @@ def extract(unit: str, value: str, type_: DataType) -> str:
     unit = known(unit)
     if type_.is_interval:
         return f"CAST({let(value, lambda v: _interval_part(unit, v, type_), 'part')} AS BIGINT)"
-    rule = {"DATE": _date_part, "TIME": _time_part, "TIMESTAMP": _timestamp_part}.get(type_.root, _instant_part)
+    rule = {"DATE": _date_part, "TIME": _time_part}.get(type_.root, _moment_part)
     return f"CAST({rule(unit, value, type_)} AS BIGINT)"
 
 
@@ -85,33 +86,48 @@ def _timestamp_part(unit: str, value: str, type_: DataType) -> str:
     return {**_DATE_PARTS, **_TIME_PARTS}[unit].format(value)
 
 
+def _microseconds(value: str) -> str:
+    """A TIMESTAMP of nanoseconds without the last three digits, which a cast would round."""
+    return f"make_timestamp(epoch_ns({value}) // 1000)"
+
+
 _OF_DAY_MS = {"HOUR": "{0} % 86400000 // 3600000", "MINUTE": "{0} % 3600000 // 60000", "SECOND": "{0} % 60000 // 1000",
               "MILLISECOND": "{0} % 1000", "MICROSECOND": "{0} % 1000 * 1000", "NANOSECOND": "{0} % 1000 * 1000000",
               "EPOCH": "{0} // 1000"}
 
 
-def _instant_part(unit: str, value: str, type_: DataType) -> str:
-    """Of a TIMESTAMP_LTZ: its local time, which before 1970 is cut towards 1970."""
+def _moment_part(unit: str, value: str, type_: DataType) -> str:
+    """Of a TIMESTAMP, or of the local time of a TIMESTAMP_LTZ: before 1970 it is cut towards 1970."""
+    if type_.root == "TIMESTAMP" and type_.precision > 6:
+        if unit == "NANOSECOND":
+            return _timestamp_part(unit, value, type_)
+        value = _microseconds(value)
+
     def body(at: str) -> str:
         usual = _timestamp_part(unit, at, timestamp(6))
         milliseconds = f"epoch_ms({at})"
         if unit in _OF_DAY_MS:
             early = _OF_DAY_MS[unit].format(milliseconds)
         else:
-            early = _DATE_PARTS[unit].format(f"(DATE '1970-01-01' + CAST({milliseconds} // 86400000 AS INTEGER))")
+            early = _DATE_PARTS[unit].format(_early_day(at))
         return f"CASE WHEN {at} >= TIMESTAMP '1970-01-01 00:00:00' THEN {usual} ELSE {early} END"
     return let(local(value, type_), body, "part")
+
+
+def _early_day(at: str) -> str:
+    """The day of a time before 1970, as Flink counts: cut towards 1970."""
+    return f"(DATE '1970-01-01' + CAST(epoch_ms({at}) // 86400000 AS INTEGER))"
 
 
 def _interval_part(unit: str, value: str, type_: DataType) -> str:
     if type_.root == "INTERVAL YEAR TO MONTH":
         months = f"(datepart('year', {value}) * 12 + datepart('month', {value}))"
-        parts = {"YEAR": f"{months} // 12", "MONTH": f"{months} % 12", "QUARTER": f"{months} % 12 // 3 + 1",
+        parts = {"YEAR": f"{months} // 12", "MONTH": f"{months} % 12", "QUARTER": f"({months} % 12 - 1) // 3 + 1",
                  "DECADE": f"{months} // 120", "CENTURY": f"{months} // 1200", "MILLENNIUM": f"{months} // 12000"}
     else:
         ms = f"epoch_ms({value})"
-        parts = {"DAY": f"{ms} // 86400000", "EPOCH": f"{ms} // 1000", "WEEK": f"{ms} // 604800000",
-                 **{u: text.format(ms) for u, text in _OF_DAY_MS.items() if u != "EPOCH"}}
+        parts = {"DAY": f"{ms} // 86400000", **{u: _OF_DAY_MS[u].format(ms) for u in ("HOUR", "MINUTE", "SECOND",
+                                                                                      "MILLISECOND")}}
     if unit not in parts:
         raise _refuse(unit, type_)
     return parts[unit]
@@ -177,7 +193,8 @@ def _round_us(number: str, unit: str, up: bool) -> str:
 def _round_timestamp(unit: str, value: str, type_: DataType, up: bool) -> str:
     target = type_.duck_type()
     if unit in MONTHS or unit == "WEEK":
-        day = f"CAST({value} AS DATE)"
+        at = _microseconds(value) if type_.precision > 6 else value
+        day = f"CASE WHEN {at} >= TIMESTAMP '1970-01-01 00:00:00' THEN CAST({at} AS DATE) ELSE {_early_day(at)} END"
         return f"CAST({let(day, lambda d: (_date_ceil if up else _date_floor)(unit, d), 'day')} AS {target})"
     if unit == "NANOSECOND" or (unit == "MICROSECOND" and type_.precision <= 6):
         return value
@@ -234,28 +251,29 @@ def added(unit: str, count: str, value: str, type_: DataType) -> str:
 
 
 def difference(unit: str, start: str, start_type: DataType, end: str, end_type: DataType) -> str:
-    """TIMESTAMPDIFF(unit, start, end) as an INT: whole units, towards zero."""
+    """TIMESTAMPDIFF(unit, start, end) as an INT, whose bits wrap: whole units, towards zero."""
     unit = known(unit)
+    if (start_type.root == "TIMESTAMP_LTZ") != (end_type.root == "TIMESTAMP_LTZ"):
+        raise SQLTypeError(f"the difference of {start_type.as_nullable()} and {end_type.as_nullable()} is not defined",
+                           hint="CAST one to the type of the other")
     if unit in MONTHS:
         def months(names: str) -> str:
             return f"CAST(f_months_between({names}) // {MONTHS[unit]} AS INTEGER)"
-        a, b = _moment(start, start_type, end_type), _moment(end, end_type, start_type)
+        a, b = _moment(start, start_type), _moment(end, end_type)
         return let(a, lambda s: let(b, lambda e: months(f"{s}, {e}"), "end"), "start")
     if unit not in MICROSECONDS:
         raise _refuse(unit, start_type)
-    a, b = (f"{'epoch_ms'}({_moment(v, t, o)})" for v, t, o in ((start, start_type, end_type),
-                                                               (end, end_type, start_type)))
+    a, b = (f"epoch_ms({_moment(v, t)})" for v, t in ((start, start_type), (end, end_type)))
     if unit == "MICROSECOND":
-        return f"CAST(({b} - {a}) * 1000 AS INTEGER)"
-    return f"CAST(({b} - {a}) // {MICROSECONDS[unit] // 1000} AS INTEGER)"
+        return macros.call("f_wrap_int", f"(({b} - {a}) * 1000)")
+    units = f"(({b} - {a}) // {MICROSECONDS[unit] // 1000})"
+    return f"CAST({units} AS INTEGER)" if unit in ("DAY", "WEEK") else macros.call("f_wrap_int", units)
 
 
-def _moment(value: str, type_: DataType, other: DataType) -> str:
-    """The value as a TIMESTAMP on a scale shared with the other."""
+def _moment(value: str, type_: DataType) -> str:
+    """The value as a TIMESTAMP; an instant in UTC."""
     if type_.root == "TIMESTAMP_LTZ":
         return f"make_timestamp(epoch_us({value}))"
-    if other.root == "TIMESTAMP_LTZ":
-        return f"make_timestamp(epoch_us(f_instant(CAST({value} AS TIMESTAMP), {ZONE})))"
     if type_.root == "TIME":
         return f"(DATE '1970-01-01' + {value})"
     return value if type_.root == "TIMESTAMP" and type_.precision <= 6 else f"CAST({value} AS TIMESTAMP)"

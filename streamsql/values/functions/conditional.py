@@ -10,7 +10,7 @@ from streamsql.errors import SQLTypeError
 from streamsql.values.casts import cast
 from streamsql.values.comparison import compare
 from streamsql.values.let import let
-from streamsql.values.promotion import common_type
+from streamsql.values.promotion import common_type, merged_type
 from streamsql.values.signature import COMPARABLE_ROOTS, ZONE
 from streamsql.values.typed import Function, Typed
 
@@ -52,14 +52,14 @@ def _if(args: Arguments) -> str:
 
 
 def _if_null_type(args: Arguments) -> DataType:
-    """The first's type if it is never NULL, else the common one, nullable as the second."""
+    """The common type; but the first's, if that is never NULL and no number."""
     first, second = (a.type for a in args)
-    if not first.nullable:
-        return first
-    common = common_type([first, second])
+    common = merged_type([first, second])
     if common is None:
         raise SQLTypeError(f"IFNULL cannot combine {first.as_nullable()} and {second.as_nullable()}")
-    return common.as_nullable(second.nullable)
+    if not first.nullable and not first.is_numeric:
+        return first
+    return common.as_nullable(first.nullable and second.nullable)
 
 
 def _if_null(args: Arguments) -> str:
@@ -105,7 +105,7 @@ FUNCTIONS = (
              "The first value that is not NULL.", "COALESCE(NULL, 1) = 1", variadic=True, nulls="rule"),
     Function("IF", "IF(condition, yes, no)", ("boolean", "any", "any"), _if_type, _if,
              "One of two values, by a condition.", "IF(TRUE, 1, 2) = 1", nulls="rule"),
-    Function("IFNULL", "IFNULL(value, otherwise)", ("any?", "any"), _if_null_type, _if_null,
+    Function("IFNULL", "IFNULL(value, otherwise)", ("any?", "any?"), _if_null_type, _if_null,
              "A value, or another where it is NULL.", "IFNULL(1, 2) = 1", nulls="rule"),
     Function("NULLIF", "NULLIF(value, other)", ("any?", "any?"), _null_if_type, _null_if,
              "NULL where the two are equal, else the first.", "NULLIF(1, 2) = 1", nulls="always"),

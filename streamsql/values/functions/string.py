@@ -123,6 +123,8 @@ _META = set("\\^$.|?*+()[]{}")
 
 def _str_to_map(args: Arguments) -> str:
     """Delimiters are regular expressions: those of plain characters are left to DuckDB."""
+    if len(args) == 2:
+        raise SQLTypeError("STR_TO_MAP takes 1 or 3 arguments, not 2", hint="name both delimiters")
     given: list[tuple[str, object]] = [(a.sql, a.literal if a.is_literal else None) for a in args[1:]]
     default: list[tuple[str, object]] = [("','", ","), ("'='", "=")]
     pairs, pair = (given or default)[0]
@@ -213,7 +215,7 @@ FUNCTIONS = (
     Function("ASCII", "ASCII(string)", ("string",), INT,
              lambda args: let(args[0].sql, lambda x: f"CAST(f_ascii_of(ascii({x})) AS INTEGER)", "text"),
              "The first byte, negative beyond ASCII; 0 for an empty string.", "ASCII('abc') = 97"),
-    Function("BTRIM", "BTRIM(string [, characters])", ("string", "string"), STRING,
+    Function("BTRIM", "BTRIM(string [, characters])", ("string?", "string?"), STRING,
              by_arity("trim({0}, ' ')", "trim({0}, {1})"), "Without the characters at both ends, blanks unless said.",
              "BTRIM('xyayx', 'xy') = 'a'", optional=1),
     Function("CHAR_LENGTH", "CHAR_LENGTH(string)", ("string",), INT, "CAST(length({0}) AS INTEGER)",
@@ -246,7 +248,7 @@ FUNCTIONS = (
     Function("INET_ATON", "INET_ATON(string)", ("string?",), BIGINT, _once("f_inet_aton"),
              "The number of an IPv4 address; NULL if it is none.", "INET_ATON('1.2.3.4') = 16909060",
              nulls="always"),
-    Function("INET_NTOA", "INET_NTOA(integer)", ("bigint",), STRING, _once("f_inet_ntoa"),
+    Function("INET_NTOA", "INET_NTOA(integer)", ("bigint?",), STRING, _once("f_inet_ntoa"),
              "The IPv4 address of a number; NULL if there is none.", "INET_NTOA(16909060) = '1.2.3.4'",
              nulls="always"),
     Function("INITCAP", "INITCAP(string)", ("string",), same(), _once("f_initcap"),
@@ -287,7 +289,7 @@ FUNCTIONS = (
              "PARSE_URL('http://e.org/p?k=v', 'QUERY', 'k') = 'v'", optional=1, nulls="always"),
     Function("POSITION", "POSITION(part IN string)", ("string", "string", "bigint"), INT, _int(_locate),
              "Where the part is; 0 if nowhere.", "POSITION('l' IN 'hello') = 3", optional=1),
-    Function("PRINTF", "PRINTF(format, value, ...)", ("string", "any"), STRING, _printf,
+    Function("PRINTF", "PRINTF(format, value, ...)", ("string?", "any?"), STRING, _printf,
              "Formatted as by Java's String.format; NULL for what it refuses.", "PRINTF('%05d', 42) = '00042'",
              optional=1, variadic=True, nulls="always"),
     Function("REPEAT", "REPEAT(string, times)", ("string", "bigint"), STRING, "repeat({0}, {1})",
@@ -304,7 +306,7 @@ FUNCTIONS = (
     Function("RTRIM", "RTRIM(string [, characters])", ("string", "string"), _varying,
              by_arity("rtrim({0}, ' ')", "rtrim({0}, {1})"), "Without the characters at the right.",
              "RTRIM('a  ') = 'a'", optional=1),
-    Function("SPLIT", "SPLIT(string, delimiter)", ("string", "string"), replace(
+    Function("SPLIT", "SPLIT(string, delimiter)", ("string?", "string?"), replace(
              DataType("ARRAY", children=(STRING,))), _once("f_split"),
              "The parts between delimiters; of an empty delimiter, the characters.",
              "SPLIT('a,b', ',') = ARRAY['a', 'b']"),
@@ -329,14 +331,14 @@ FUNCTIONS = (
     Function("TRIM", "TRIM([BOTH | LEADING | TRAILING] [characters FROM] string)", ("symbol", "string", "string"),
              _trimmed_type, _trim, "Without the characters at its ends, blanks unless said.",
              "TRIM(BOTH 'x' FROM 'xax') = 'a'"),
-    Function("UNHEX", "UNHEX(string)", ("string",), BYTES, _once("f_unhex"),
+    Function("UNHEX", "UNHEX(string)", ("string?",), BYTES, _once("f_unhex"),
              "The bytes of hexadecimal digits; NULL if they are none.", "UNHEX('616263') = X'616263'",
              nulls="always"),
     Function("UPPER", "UPPER(string)", ("string",), same(), _fitted(_UPPER), "In capitals.",
              "UPPER('Hello') = 'HELLO'"),
-    Function("URL_DECODE", "URL_DECODE(string)", ("string",), STRING, _once("f_url_decoded"),
+    Function("URL_DECODE", "URL_DECODE(string)", ("string?",), STRING, _once("f_url_decoded"),
              "From application/x-www-form-urlencoded; NULL if malformed.", "URL_DECODE('a+b%26c') = 'a b&c'",
              nulls="always"),
-    Function("URL_ENCODE", "URL_ENCODE(string)", ("string",), STRING, _once("f_url_encode"),
+    Function("URL_ENCODE", "URL_ENCODE(string)", ("string?",), STRING, _once("f_url_encode"),
              "Into application/x-www-form-urlencoded.", "URL_ENCODE('a b') = 'a+b'", nulls="always"),
 )

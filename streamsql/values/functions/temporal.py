@@ -188,11 +188,14 @@ def _to_timestamp(args: Arguments) -> str:
 
     try:
         return let(args[0].sql, body, "text")
-    except ValueError as error:
-        return _failing(str(error), args[0].sql)
+    except ValueError:  # a pattern that is none
+        return "CAST(NULL AS TIMESTAMP)"
 
 
 def _to_ltz_type(args: Arguments) -> DataType:
+    if len(args) > 1 and args[0].type.is_character != args[1].type.is_character:
+        raise SQLTypeError(f"TO_TIMESTAMP_LTZ takes no {args[1].type.as_nullable()} after {args[0].type.as_nullable()}",
+                           hint="write TO_TIMESTAMP_LTZ(number, precision) or TO_TIMESTAMP_LTZ(text, pattern)")
     digits = args[1].literal if len(args) > 1 and args[0].type.is_numeric else None
     if not isinstance(digits, int):
         return timestamp_ltz(3)

@@ -12,9 +12,10 @@ from tests.unit.values.examples import as_written, constants, example_of, throug
 
 _OF_NULLS: dict[str, object] = {
     "IS_ALPHA": False, "IS_DECIMAL": False, "IS_DIGIT": False, "IS_JSON": False, "JSON_ARRAY": "[]", "TYPEOF": "INT",
+    "OBJECT_OF": {"name": None, "age": None},
 }
 """What a call of NULLs alone gives, where it is not NULL."""
-_CONSTANT: dict[str, int] = {}
+_CONSTANT = {"OBJECT_OF": 3, "OBJECT_UPDATE": 1}
 """How many arguments of an example must be constant."""
 _KEPT = {
     "ARRAY_APPEND": [None, [1, 2, None]], "ARRAY_PREPEND": [None, [None, 2]],

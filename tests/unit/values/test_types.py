@@ -31,7 +31,7 @@ def test_arithmetic_promotes(text: str, expected: str) -> None:
     ("INTERVAL '1' DAY", "INTERVAL SECOND(3) NOT NULL"), ("INTERVAL '1' YEAR", "INTERVAL MONTH NOT NULL"),
     ("ROW(1, 'a')", "ROW<`EXPR$0` INT NOT NULL, `EXPR$1` CHAR(1) NOT NULL> NOT NULL"),
     ("ARRAY[1, 2.5]", "ARRAY<DECIMAL(11, 1) NOT NULL> NOT NULL"),
-    ("MAP['a', 1, 'bc', NULL]", "MAP<VARCHAR(2) NOT NULL, INT> NOT NULL"),
+    ("MAP['a', 1, 'bc', CAST(NULL AS INT)]", "MAP<VARCHAR(2) NOT NULL, INT> NOT NULL"),
     ("ARRAY[1][1]", "INT"), ("CASE WHEN TRUE THEN 'a' END", "CHAR(1)"),
     ("CASE WHEN TRUE THEN 'a' ELSE 'bcd' END", "VARCHAR(3) NOT NULL"),
     ("'ab' || 'c'", "CHAR(3) NOT NULL"), ("'ab' || CAST('c' AS VARCHAR(5))", "VARCHAR(7) NOT NULL"),
