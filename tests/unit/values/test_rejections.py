@@ -28,6 +28,15 @@ from tests.unit.values.expressions import bind
     ("POWER(1)", 'function "POWER" takes 2 arguments, not 1', 7),
     ("12 LIKE '1%'", "LIKE takes strings, not INT NOT NULL", 7),
     ("'abc' LIKE 'a!bc' ESCAPE '!'", "invalid escape '!b' in the pattern 'a!bc'", 7),
+    ("3 IN ('ab', 3)", "IN takes values of one type, not CHAR(2), INT", 7),
+    ("MAP['a', 1, 'b', NULL]", "a NULL among the values of MAP needs a type", 7),
+    ("CAST(1 AS INTERVAL HOUR TO SECOND)", "cannot cast INT to INTERVAL HOUR TO SECOND", 7),
+    ("TIMESTAMPDIFF(DAY, TO_TIMESTAMP_LTZ(0, 3), DATE '2024-01-01')",
+     "the difference of TIMESTAMP_LTZ(3) and DATE is not defined", 7),
+    ("INTERVAL '1' DAY + TO_TIMESTAMP_LTZ(0, 3)", "cannot apply + to INTERVAL SECOND(3) and TIMESTAMP_LTZ(3)", 7),
+    ("EXTRACT(WEEK FROM INTERVAL '1' DAY)", 'unit "WEEK" cannot be taken of INTERVAL SECOND(3)', 7),
+    ("ATAN2(1.5, 5)", "ATAN2 of DECIMAL(2, 1) and INT is not supported", 7),
+    ("STR_TO_MAP('a', 'b')", "STR_TO_MAP takes 1 or 3 arguments, not 2", 7),
     ("1 || 'a'", "cannot apply || to INT and CHAR(1)", 7),
 ])
 def test_types(text: str, message: str, start: int) -> None:

@@ -38,6 +38,14 @@ def test_arithmetic_promotes(text: str, expected: str) -> None:
     ("COALESCE(CAST(NULL AS INT), 1)", "INT NOT NULL"), ("NULLIF(1, 2)", "INT"), ("1 = NULL", "BOOLEAN"),
     ("NULL IS NULL", "BOOLEAN NOT NULL"), ("TRY_CAST('1' AS INT)", "INT"),
     ("CAST(5 AS INTERVAL DAY)", "INTERVAL SECOND(3) NOT NULL"),
+    ("COALESCE(1.25, CAST(1.5 AS FLOAT))", "FLOAT NOT NULL"), ("COALESCE(CAST(1.5 AS FLOAT), 1.25)", "DOUBLE NOT NULL"),
+    ("GREATEST(CAST(1.5 AS FLOAT), 2e0)", "DOUBLE NOT NULL"), ("MAP[CAST(1 AS FLOAT), 1, 2e0, 2]",
+                                                               "MAP<FLOAT NOT NULL, INT NOT NULL> NOT NULL"),
+    ("IFNULL(1, CAST(2 AS BIGINT))", "BIGINT NOT NULL"), ("IFNULL('ab', 'abc')", "CHAR(2) NOT NULL"),
+    ("IFNULL(2, NULL)", "INT NOT NULL"), ("ARRAY[TO_TIMESTAMP_LTZ(0, 3), TIMESTAMP '2024-01-01 00:00:00']",
+                                          "ARRAY<TIMESTAMP(3)> NOT NULL"),
+    ("COALESCE(TO_TIMESTAMP_LTZ(0, 3), TIMESTAMP '2024-01-01 00:00:00')", "TIMESTAMP_LTZ(3) NOT NULL"),
+    ("-(-2147483648)", "BIGINT NOT NULL"), ("1.", "INT NOT NULL"), ("RAND(CAST(NULL AS INT))", "DOUBLE"),
 ])
 def test_constants_have_types(text: str, expected: str) -> None:
     assert type_of(text) == expected
