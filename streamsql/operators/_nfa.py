@@ -37,16 +37,24 @@ class Element:
     high: int | None = 1
     greedy: bool = True
 
+    @property
+    def chooses(self) -> bool:
+        """It is greedy and may end before a row: not of one number of rows, where there is nothing to choose,
+        and not `?`, which in Flink leaves a row to what follows."""
+        return self.greedy and self.low != self.high and (self.low, self.high) != (0, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What an attempt may do with a row: `variable` takes it and `take` is next; or `skip` (if not -1)
-    decides instead, for a greedy variable only if it does not take the row."""
+    decides instead, for a greedy variable only if it does not take the row. A row that `barred` (if not
+    -1) would take does neither: a greedy variable just before, which already has its most rows."""
 
     variable: int
     take: int
     skip: int
     greedy: bool
+    barred: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +80,17 @@ def compiled(elements: Sequence[Element]) -> Automaton:
         starts.append(len(states))
         states += [State(element.variable, 0, 0, False)] * _size(element)
     starts.append(len(states))
+    barred = -1
     for number, element in enumerate(elements):
         first, after = starts[number], starts[number + 1]
         needed = max(element.low, 1)
-        # of one number of rows there is nothing to choose, and Flink lets `?` leave a row to what follows
-        greedy = element.greedy and element.low != element.high and (element.low, element.high) != (0, 1)
+        greedy = element.chooses
         for index in range(first, after):
             loops = element.high is None and index == after - 1
             optional = loops or index >= first + needed or (index == first and element.low == 0)
-            states[index] = State(element.variable, index if loops else index + 1, after if optional else -1, greedy)
+            states[index] = State(element.variable, index if loops else index + 1, after if optional else -1, greedy,
+                                  barred if index == first else -1)
+        barred = element.variable if greedy and element.high is not None else -1
     return Automaton(tuple(states), tuple(_accepts(states, i) for i in range(len(states) + 1)))
 
 
@@ -234,10 +244,15 @@ class Matcher:
         meeting = [(i, a.state) for i, a in enumerate(self.attempts)]
         meeting.append((len(self.attempts), 0))
         while meeting:
-            answers = yield [(states[s].variable, before[i], row) for i, s in meeting]
+            guarded = [(i, s) for i, s in meeting if states[s].barred >= 0]
+            answers = yield [*((states[s].variable, before[i], row) for i, s in meeting),
+                             *((states[s].barred, before[i], row) for i, s in guarded)]
+            barred = {place for place, bars in zip(guarded, answers[len(meeting):], strict=True) if bars}
             later: list[tuple[int, int]] = []
-            for (i, s), takes in zip(meeting, answers, strict=True):
+            for (i, s), takes in zip(meeting, answers[:len(meeting)], strict=True):
                 state = states[s]
+                if (i, s) in barred:
+                    continue
                 if takes:
                     taking[i].append(s)
                 if 0 <= state.skip < end and not (state.greedy and takes):

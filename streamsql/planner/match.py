@@ -119,15 +119,21 @@ def _checked(found: Sequence[tuple[exp.Expr, Quantified | None]], variables: Seq
         if high is not None and (high == 0 or high < low):
             raise PlanError(f"a quantifier of {low} to {high} rows has no meaning", span_of(given),
                             hint="Write {n,m} with n at most m, and m at least 1.")
+        if low == 0 and high is not None and high > 1:
+            raise PlanError(f"a quantifier of 0 to {high} rows is not supported", span_of(given),
+                            hint=f"Write {{1,{high}}}, or * for any number.")
         if reluctant and (low, high) == (0, 1):
             raise PlanError("a reluctant optional variable (??) is not supported", span_of(given),
                             hint=f"Write {variable.name}?, which also leaves the row to what follows.")
+        if low == 0 and elements and elements[-1].chooses:
+            raise PlanError(f"an optional variable ({_shown((variable, given))}) does not follow a greedy one",
+                            span_of(given), hint="Make the one before reluctant, as in A+?, or this one not optional.")
         elements.append(Element(number, low, high, not reluctant))
     if all(e.low == 0 for e in elements):
         raise PlanError("the pattern may match no row at all", span_of(found[0][0]),
                         hint="At least one variable must take a row: write A+ for A*.")
     last = elements[-1]
-    if last.greedy and last.low != last.high and (last.low, last.high) != (0, 1):
+    if last.chooses:
         raise PlanError("a pattern does not end with a greedy quantifier: it would wait for ever",
                         span_of(found[-1][1] or found[-1][0]),
                         hint=f"Make it reluctant, {_shown(found[-1])}?, or let a variable follow.")

@@ -62,8 +62,9 @@ class Plain:
         if self.within and taken and self.rows[at][0] - self.rows[taken[0][1]][0] >= self.within:
             return
         element, following = self.elements[number], self.elements[number + 1:]
-        before = [self.rows[n][1] for v, n in taken if v == number]
-        takes = self.rules[number].holds(self.rows[at][1], before)
+        if count == 0 and number and bars(self.elements[number - 1]) and self.takes(number - 1, at, taken):
+            return
+        takes = self.takes(number, at, taken)
         if takes:
             longer, full = (*taken, (number, at)), count + 1 == element.high
             enough = full or (count + 1 >= element.low and not greedy(element))
@@ -73,6 +74,15 @@ class Plain:
                 self.go(at + 1, number + full, 0 if full else count + 1, longer)
         if count >= element.low and following and not (greedy(element) and takes):
             self.go(at, number + 1, 0, taken)
+
+    def takes(self, number: int, at: int, taken: Taken) -> bool:
+        before = [self.rows[n][1] for v, n in taken if v == number]
+        return self.rules[number].holds(self.rows[at][1], before)
+
+
+def bars(element: Element) -> bool:
+    """It leaves no row that it could take to what follows, even when it has its most rows."""
+    return greedy(element) and element.high is not None
 
 
 def greedy(element: Element) -> bool:
@@ -110,8 +120,8 @@ def elements(draw: st.DrawFn) -> tuple[Element, ...]:
     """A pattern that Flink takes: it needs a row, and does not end with a greedy quantifier."""
     found = []
     for number in range(draw(st.integers(1, 4))):
-        low = draw(st.integers(0, 2))
-        high = draw(st.one_of(st.none(), st.integers(max(low, 1), 3)))
+        low = draw(st.integers(1 if found and greedy(found[-1]) else 0, 2))
+        high = draw(st.one_of(st.none(), st.integers(max(low, 1), 3 if low else 1)))
         wanted = draw(st.booleans()) or (low, high) == (0, 1)
         found.append(Element(number, low, high, wanted))
     last = found[-1]
