@@ -59,9 +59,10 @@ class Decoding:
              option asks; None: never. An invalid record is skipped if its reason is NULL.
     arrow    applied to the raw BINARY column before all else, for what SQL cannot express; what
              it gives is of type VARCHAR if `text`
-    diffs    INTEGER[]: the changes that a record makes, -1 or +1 each, in order, at least one and at
-             most two: the record becomes so many rows, each of which has its own as `"$diff"`, which
+    diffs    INTEGER[]: the changes that a record makes, -1 or +1 each, in order, at least
+             one: the record becomes so many rows, each of which has its own as `"$diff"`, which
              `part` and what is computed after it may name. None: one row, +1
+    rows     (name, VARCHAR[]) beside `diffs`, as long as they are: each row has its own under the name
     part     (name, expression) computed once a row, as `shared` is once a record, before it
     """
 
@@ -74,6 +75,7 @@ class Decoding:
     skip: str | None = None
     arrow: Callable[[pa.ChunkedArray], pa.ChunkedArray] | None = None
     diffs: str | None = None
+    rows: tuple[str, str] | None = None
     part: tuple[tuple[str, str], ...] = ()
 
 

@@ -182,7 +182,11 @@ def _expanded(inner: str, raw: str, decoding: Decoding) -> str:
     for name, sql in decoding.shared:
         inner = f"(SELECT *, {over(sql, raw)} AS {quote(over(name, raw))} FROM {inner})"
     if decoding.diffs is not None:
-        inner = f"(SELECT *, unnest({over(decoding.diffs, raw)}) AS {quote(DIFF)} FROM {inner})"
+        changes = f"unnest({over(decoding.diffs, raw)}) AS {quote(DIFF)}"
+        if decoding.rows is not None:
+            name, rows = (over(part, raw) for part in decoding.rows)
+            changes += f", unnest({rows}) AS {quote(name)}"
+        inner = f"(SELECT *, {changes} FROM {inner})"
     for name, sql in decoding.part:
         inner = f"(SELECT *, {over(sql, raw)} AS {quote(over(name, raw))} FROM {inner})"
     return inner
