@@ -106,8 +106,9 @@ class Values(Part):
         some = "" if None in self._filters else f" AND ({' OR '.join(f'({c})' for c in self._filters)})"
         grouped = (f"SELECT {groups.listed}, {self._argument} AS {_VALUE}, {', '.join(counts)} FROM {groups.rows} "
                    f"WHERE {self._argument} IS NOT NULL{some} GROUP BY {groups.listed}, {_VALUE}")
-        key = key_of([*groups.keys, _VALUE])
-        return f"SELECT {key} AS {quote(KEY)}, {groups.hashed} AS {quote(_HASH)}, * FROM ({grouped})"
+        key, changed = key_of([*groups.keys, _VALUE]), " OR ".join(f"{quote(n)} <> 0" for n in self._counts())
+        where = "" if groups.ttl_ms else f" WHERE {changed}"  # with it a value that comes and goes has been used
+        return f"SELECT {key} AS {quote(KEY)}, {groups.hashed} AS {quote(_HASH)}, * FROM ({grouped}){where}"
 
     def _merged(self) -> list[str]:
         """The values with their new counts; `$turn`: 1 where a value came, -1 where it left."""
@@ -195,7 +196,8 @@ class Values(Part):
     def compute(self, groups: pa.Table) -> None:
         self._merge.find(self._delta.run())
         self._changed = self._merge.run()
-        self._changes.set(self._changed)
+        turns = [self._changed.column(f"$turn{at}").to_numpy() != 0 for at in range(len(self._filters))]
+        self._changes.set(self._changed.filter(pa.array(np.logical_or.reduce(turns))))
         summary = self._summary.run()
         self._given.set(self._read_again(summary, groups) if self._extremes else summary)
 

@@ -1,7 +1,7 @@
 """SlotTable: rows of which a key has one, changed in place; the state of aggregates.
 
-Columns of fixed width are NumPy arrays, one place a row, so that a changed count costs a few bytes
-and nothing is merged later. Texts, lists and the like lie in a log of Arrow tables, and a row says
+Values of fixed width lie row by row in one array, so that a changed count costs a few bytes and
+nothing is merged later. Texts, lists and the like lie in a log of Arrow tables, and a row says
 where its own are. See `state.table.StateTable` for rows of which a key has many.
 """
 
@@ -21,6 +21,7 @@ from streamsql.core.arrays import distinct
 from streamsql.core.schema import quote
 from streamsql.errors import InternalError
 from streamsql.state._slot_index import Int64s, SlotIndex, UInt64s
+from streamsql.state._slot_rows import SlotRows, fixed
 from streamsql.state.table import ADDED, KEY, ROW, StateTable, Storage
 
 _FANOUT = 8
@@ -34,51 +35,6 @@ _OTHERS = pa.schema([(KEY, pa.uint64()), (_AT, pa.int64())])
 """Rows by the other key; removed rows stay until the table is written anew."""
 
 Bools = npt.NDArray[np.bool_]
-_DTYPES = {1: "u1", 8: "u1", 16: "u2", 32: "u4", 64: "u8", 128: "V16"}
-
-
-def _fixed(kind: pa.DataType) -> bool:
-    if pa.types.is_nested(kind) or pa.types.is_dictionary(kind) or pa.types.is_null(kind):
-        return False
-    try:
-        return kind.bit_width in _DTYPES
-    except ValueError:  # of a type whose values have no one width
-        return False
-
-
-class _Column:
-    """Values of fixed width; `present` is None while none was NULL."""
-
-    def __init__(self, kind: pa.DataType) -> None:
-        self.kind = kind
-        self.boolean = pa.types.is_boolean(kind)
-        self.values: npt.NDArray[Any] = np.empty(0, _DTYPES[kind.bit_width])
-        self.present: Bools | None = None
-
-    def resize(self, size: int) -> None:
-        self.values = _resized(self.values, size)
-        if self.present is not None:
-            self.present = _resized(self.present, size)
-
-    def put(self, rows: Int64s, column: pa.Array) -> None:
-        if column.null_count and self.present is None:
-            self.present = np.ones(len(self.values), np.bool_)
-        if self.present is not None:
-            self.present[rows] = column.is_valid().to_numpy(zero_copy_only=False)
-        plain = column.cast(pa.uint8()) if self.boolean else column
-        buffer = plain.buffers()[1]
-        if buffer is not None:
-            end = plain.offset + len(plain)
-            self.values[rows] = np.frombuffer(buffer, self.values.dtype, end)[plain.offset:]
-
-    def take(self, rows: Int64s) -> pa.Array:
-        data = pa.py_buffer(self.values[rows])
-        valid = None
-        if self.present is not None:
-            valid = pa.py_buffer(np.packbits(self.present[rows], bitorder="little"))
-        if self.boolean:
-            return pa.Array.from_buffers(pa.uint8(), len(rows), [valid, data]).cast(pa.bool_())
-        return pa.Array.from_buffers(self.kind, len(rows), [valid, data])
 
 
 class _Log:
@@ -158,8 +114,8 @@ class SlotTable:
         self.expired = 0
         self._storage = storage
         self._other = other
-        self._columns = {f.name: _Column(f.type) for f in schema if _fixed(f.type)}
-        varying = [f for f in schema if f.name not in self._columns]
+        self._values = SlotRows({f.name: f.type for f in schema if fixed(f.type)})
+        varying = [f for f in schema if f.name not in self._values.kinds]
         self._logged = pa.schema(varying)
         self._rewritten = any(f.name not in constant for f in varying)
         self._touched = np.empty(0, np.int64)
@@ -224,8 +180,8 @@ class SlotTable:
                 order = np.argsort(places)
                 rows, places = rows[order], places[order]
             logged = self._log.take(places)
-        columns = [self._columns[f.name].take(rows) if f.name in self._columns else logged.column(f.name)
-                   for f in self.schema]
+        values = self._values.take(rows)
+        columns = [values[f.name] if f.name in values else logged.column(f.name) for f in self.schema]
         return pa.Table.from_arrays([*columns, pa.array(rows)], schema=self.found_schema)
 
     # Writing
@@ -243,8 +199,7 @@ class SlotTable:
         numbers: Int64s = given.fill_null(0).to_numpy().astype(np.int64)
         numbers[new] = np.arange(self._end, self._end + added)
         self._grow(self._end + added)
-        for name, column in self._columns.items():
-            column.put(numbers, rows.column(name).cast(column.kind).combine_chunks())
+        self._values.put(numbers, {name: rows.column(name) for name in self._values.kinds})
         if added:
             self._alive[numbers[new]] = True
             self._index.add(rows.column(KEY).to_numpy()[new], numbers[new])
@@ -277,7 +232,7 @@ class SlotTable:
         numbers = np.asarray(rows).astype(np.int64, copy=False)
         if not len(numbers):
             return
-        self._index.remove(self._columns[KEY].values[numbers], numbers)
+        self._index.remove(self._values.column(KEY, numbers), numbers)
         self._alive[numbers] = False
         self._rows -= len(numbers)
         if self._storage.durable:
@@ -300,8 +255,7 @@ class SlotTable:
         if size <= len(self._alive):
             return
         size = max(size, 2 * len(self._alive), 1024)
-        for column in self._columns.values():
-            column.resize(size)
+        self._values.resize(size)
         self._alive = _resized(self._alive, size)
         self._place = _resized(self._place, size)
         if self.ttl_ms:
@@ -319,8 +273,7 @@ class SlotTable:
         """Renumber the rows that are left."""
         rows, touched = self.all(), self._touched
         old = rows.column(ROW).to_numpy()
-        for column in self._columns.values():
-            column.resize(0)
+        self._values.resize(0)
         self._clear()
         self._touched = np.empty(0, np.int64)
         queue, self._queue = self._queue, deque()

@@ -2,7 +2,7 @@
 
 A log of segments, each with its keys sorted beside it, merged as they grow (O'Neil et al., "The
 log-structured merge-tree", 1996; the trace of Feldera's DBSP and of differential dataflow). A lookup
-is a binary search a segment, so that a step costs what it touches, whatever the state's age. It
+is a search a segment, so that a step costs what it touches, whatever the state's age. It
 does not compute: operators do, in SQL, over the rows that are found.
 """
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from streamsql.core.arrays import distinct
 from streamsql.core.schema import quote
+from streamsql.state._sorted_hashes import SortedHashes
 
 KEY = "$key"
 """UBIGINT: the hash of a row's key. Rows of one key have one hash; rows of one hash may have two keys."""
@@ -68,14 +69,14 @@ class _Segment:
     level: int
     table: pa.Table
     ids: Int64s
-    keys: UInt64s
+    keys: SortedHashes
     order: Int64s
     alive: Bools
     dead: int = 0
     times: Int64s | None = None
     by_time: Int64s | None = None
     popped: int = 0
-    others: UInt64s | None = None
+    others: SortedHashes | None = None
     by_other: Int64s | None = None
 
     def __len__(self) -> int:
@@ -90,11 +91,7 @@ class _Segment:
         known, order = (self.others, self.by_other) if other else (self.keys, self.order)
         assert known is not None
         assert order is not None
-        low = np.searchsorted(known, keys)
-        hit = low < len(known)
-        hit[hit] = known[low[hit]] == keys[hit]
-        low = low[hit]
-        counts = np.searchsorted(known, keys[hit], side="right") - low
+        low, counts = known.find(keys)
         total = int(counts.sum())
         starts = np.repeat(low - np.cumsum(counts) + counts, counts)
         positions: Int64s = order[starts + np.arange(total)]
@@ -248,11 +245,10 @@ class StateTable:
 
     # Segments
 
-    def _segment(self, level: int, table: pa.Table, ids: Int64s, keys: UInt64s | None = None) -> _Segment:
-        if keys is None:
-            keys = table.column(KEY).to_numpy()
+    def _segment(self, level: int, table: pa.Table, ids: Int64s) -> _Segment:
+        keys = table.column(KEY).to_numpy()
         order = np.argsort(keys, kind="stable")
-        made = _Segment(level, table, ids, keys[order], order, np.ones(len(ids), np.bool_))
+        made = _Segment(level, table, ids, SortedHashes(keys[order]), order, np.ones(len(ids), np.bool_))
         if self._time is not None:
             times = table.column(self._time).to_numpy()
             made.by_time = np.argsort(times, kind="stable")
@@ -260,7 +256,20 @@ class StateTable:
         if self._other is not None:
             others = table.column(self._other).to_numpy()
             made.by_other = np.argsort(others, kind="stable")
-            made.others = others[made.by_other]
+            made.others = SortedHashes(others[made.by_other])
+        return made
+
+    def _merged(self, segments: list[_Segment], level: int, table: pa.Table, ids: Int64s) -> _Segment:
+        """The rows left of some segments, which are `table`."""
+        lives = [s.alive if s.dead else None for s in segments]
+        keys, order = _in_one([(s.keys.hashes, s.order) for s in segments], lives)
+        made = _Segment(level, table, ids, SortedHashes(keys), order, np.ones(len(ids), np.bool_))
+        if self._time is not None:
+            made.times, made.by_time = _in_one([(s.times, s.by_time) for s in segments], lives)
+        if self._other is not None:
+            runs = [(s.others.hashes, s.by_other) for s in segments if s.others is not None]
+            others, made.by_other = _in_one(runs, lives)
+            made.others = SortedHashes(others)
         return made
 
     def _merge(self) -> None:
@@ -286,7 +295,7 @@ class StateTable:
         if not table.num_rows:
             return []
         ids = np.concatenate([s.ids[s.alive] if s.dead else s.ids for s in segments])
-        return [self._segment(level, table, ids)]
+        return [self._merged(segments, level, table, ids)]
 
     # The durable copy
 
@@ -335,6 +344,26 @@ class StateTable:
         if self.ttl_ms:
             last = np.flatnonzero(np.append(added[1:] != added[:-1], True))
             self._added = [(int(ids[at]) + 1, int(added[at])) for at in last]
+
+
+def _in_one(runs: list[tuple[Any, Any]], lives: list[Bools | None]) -> tuple[Any, Any]:
+    """Sorted values and their positions, of segments that come to lie one behind the other, sorted together.
+
+    Of each only the rows left. The stable sort of NumPy merges runs that are sorted (Timsort).
+    """
+    values, positions, start = [], [], 0
+    for (ordered, order), alive in zip(runs, lives, strict=True):
+        if alive is None:
+            left, ordered_left, rows = order, ordered, len(order)
+        else:
+            kept = alive[order]
+            left, ordered_left, rows = (np.cumsum(alive) - 1)[order[kept]], ordered[kept], int(alive.sum())
+        values.append(ordered_left)
+        positions.append(left + start)
+        start += rows
+    together = np.concatenate(values)
+    order = np.argsort(together, kind="stable")
+    return together[order], np.concatenate(positions)[order]
 
 
 def _level(rows: int) -> int:
