@@ -58,6 +58,7 @@ class JoinClause:
 def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None, where: Pending) -> Relation:
     """`left [kind] JOIN right [ON … | USING (…)]`, or a comma; it takes what it can answer of WHERE."""
     method, side = (str(tree.args.get(k) or "").upper() for k in ("method", "side"))
+    written = side
     item, version = _unversioned(tree.this)
     right = sources.item(item, outer)
     qualifiers = {f.qualifier for f in left.fields if f.qualifier} & {f.qualifier for f in right.fields}
@@ -79,7 +80,7 @@ def join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None, 
     left = rest.filtered(left) if side in ("", "RIGHT") else left
     right = renamed(left, right)
     scope = SelectScope((*left.fields, *right.fields), sources.planner, outer)
-    columns, predicates = _merged(tree, side, left, right, _using(tree, method, left, right), scope)
+    columns, predicates = _merged(tree, (side, written), left, right, _using(tree, method, left, right), scope)
     further = where.between(left, right) if not (side or version or asof) else []
     predicates += [predicate(part, scope.binder, left, right) for part in (*rest.parts, *further)]
     kind = typed_as(JoinKind, side or "INNER")
@@ -192,9 +193,13 @@ def _using(tree: exp.Join, method: str, left: Relation, right: Relation) -> list
     return [(i.name, i) for i in tree.args.get("using") or ()]
 
 
-def _merged(tree: exp.Join, side: str, left: Relation, right: Relation, names: list[tuple[str, exp.Expr]],
-            scope: SelectScope) -> tuple[list[tuple[Field, str]], list[Predicate]]:
-    """Output fields (shared ones first, then each side's) with their SQL, and the equalities of USING."""
+def _merged(tree: exp.Join, sides: tuple[str, str], left: Relation, right: Relation,
+            names: list[tuple[str, exp.Expr]], scope: SelectScope) -> tuple[list[tuple[Field, str]], list[Predicate]]:
+    """Output fields (shared ones first, then each side's) with their SQL, and the equalities of USING.
+
+    `sides` are what the join does and what is written: types are of the second, whatever WHERE leaves of it.
+    """
+    side, written = sides
     predicates: list[Predicate] = []
     columns: list[tuple[Field, str]] = []
     hidden: set[str] = set()
@@ -214,7 +219,7 @@ def _merged(tree: exp.Join, side: str, left: Relation, right: Relation, names: l
         column = a.column if value == quote(a.column) else f"{a.column}$using"
         columns.append((replace(a, column=column, type=type_, qualifier="", time=""), value))
         hidden |= {a.column, b.column}
-    for relation, padded in ((left, side in ("RIGHT", "FULL")), (right, side in ("LEFT", "FULL"))):
+    for relation, padded in ((left, written in ("RIGHT", "FULL")), (right, written in ("LEFT", "FULL"))):
         for one in relation.fields:
             type_ = one.type.as_nullable() if padded else one.type
             merged = one.merged or one.column in hidden
