@@ -9,6 +9,7 @@ from streamsql.core.typed import Typed
 from streamsql.errors import PlanError
 from streamsql.operators.project import Project
 from streamsql.planner.predicates import Pending, all_of, conjuncts, unwrapped
+from streamsql.planner.relational import constant
 from streamsql.planner.scope import Relation, Scope
 from streamsql.planner.selects import SelectScope, aggregate_name
 from streamsql.planner.unnesting import placed_columns, unnested
@@ -62,6 +63,9 @@ def planned_inner(tree: exp.Expr, scope: SelectScope, *, whole: bool = False) ->
     relation = scope.planner.plan(query, around)
     if not around.used or _empty(relation.node):
         return Inner(query, relation, len(relation.fields))
+    if scope.binder.strict and constant(relation.node):
+        raise PlanError("in strict mode a subquery over constants reads nothing around it, nor in Flink",
+                        span_of(around.used[0]), hint="Join the two instead.")
     try:
         return _lifted(query, around, scope, whole=whole)
     except PlanError:
@@ -80,7 +84,7 @@ def _unnested(query: exp.Expr, around: Around, scope: SelectScope, relation: Rel
     planned = scope.planner.plan(made[0], again)
     if again.used:
         return None
-    single = _single(query)
+    single = _single(query) and query.args.get("having") is None
     return Inner(made[0], planned, len(relation.fields), made[1], _nothing(query) if single else (), single)
 
 

@@ -19,7 +19,7 @@ from streamsql.operators.join import Join
 from streamsql.operators.single_value import SingleValue
 from streamsql.planner.correlation import Attached, Inner, around_scope, planned_inner
 from streamsql.planner.joins import JoinClause, SemiKind, planned, regular, renamed
-from streamsql.planner.marks import summary
+from streamsql.planner.marks import bounds, decided, summary
 from streamsql.planner.predicates import (
     Predicate,
     all_of,
@@ -123,18 +123,18 @@ def _column(scope: SelectScope, inner: Inner, tree: exp.Expr, values: tuple[Type
 
 def _marked(test: Test, scope: SelectScope) -> Typed:
     """Whether a row matches the subquery, as a column: NULL where IN cannot know."""
-    if not scope.attaches or (test.sign, test.every) not in (("=", False), ("<>", True)):
-        raise PlanError(
-            "ANY and ALL over a stream stand between ANDs of WHERE and HAVING only, but for = ANY" if scope.attaches
-            else "IN, EXISTS, ANY and ALL over a stream may not stand here",
-            span_of(test.tree),
-            hint="Join the subquery with LEFT JOIN, and test whether it matched.",
-        )
+    if not scope.attaches:
+        raise PlanError("IN, EXISTS, ANY and ALL over a stream may not stand here", span_of(test.tree),
+                        hint="Join the subquery with LEFT JOIN, and test whether it matched.")
     inner = planned_inner(test.query, scope, whole=True)
     if test.value is None:
         return Typed(_column(scope, summary(inner, scope, "match"), test.tree, (), "match"), BOOLEAN.not_null())
+    if inner.width > 1:
+        return _marked_rows(test, inner, scope)
     a = scope.binder.bind(test.value)
     b = _comparable(test.tree, a, inner, scope)[1]
+    if (test.sign, test.every) not in (("=", False), ("<>", True)):
+        return _ordered(test, a, inner, scope)
     match = _column(scope, summary(inner, scope, "match", by_value=True), test.tree, (a,), "match")
     if not a.type.nullable and not b.type.nullable:
         result = Typed(match, BOOLEAN.not_null())
@@ -143,6 +143,45 @@ def _marked(test: Test, scope: SelectScope) -> Typed:
         unknown = f"WHEN {nulls} IS NULL THEN FALSE WHEN {nulls} OR {a.sql} IS NULL THEN NULL"
         result = Typed(f"(CASE WHEN {match} THEN TRUE {unknown} ELSE FALSE END)", BOOLEAN)
     return replace(result, sql=f"(NOT {result.sql})") if test.every else result
+
+
+def _ordered(test: Test, a: Typed, inner: Inner, scope: SelectScope) -> Typed:
+    """ANY or ALL by the least and the greatest value of the subquery."""
+    texts = []
+    for what in bounds(test.sign, every=test.every):
+        made = summary(inner, scope, what)
+        bound = Typed(_column(scope, made, test.tree, (), what), made.relation.fields[0].type.as_nullable())
+        texts.append(comparison.compare(test.sign, a, bound, span_of(test.tree), scope.binder.zone).sql)
+    nulls = _column(scope, summary(inner, scope, "nulls"), test.tree, (), "nulls")
+    return Typed(decided(texts, a.sql, nulls, every=test.every), BOOLEAN)
+
+
+def _marked_rows(test: Test, inner: Inner, scope: SelectScope) -> Typed:
+    """`(a, b) IN (SELECT x, y …)` as a column."""
+    parts = _row_of(test, inner)
+    if not parts:
+        raise SQLTypeError(f"the subquery has {inner.width} columns, one is compared", span_of(test.tree))
+    values = tuple(scope.binder.bind(p) for p in parts)
+    for value, found in zip(values, inner.relation.fields, strict=False):
+        _common(test.tree, value, found.typed())
+    match = _column(scope, summary(inner, scope, "match", by_value=True), test.tree, values, "match")
+    result = Typed(match, BOOLEAN.not_null())
+    if any(t.type.nullable for t in (*values, *(f.typed() for f in inner.relation.fields[:inner.width]))):
+        maybe = _column(scope, _possible(test, inner, parts, scope), test.tree, (), "maybe")
+        result = Typed(f"(CASE WHEN {match} THEN TRUE WHEN {maybe} THEN NULL ELSE FALSE END)", BOOLEAN)
+    return replace(result, sql=f"(NOT {result.sql})") if test.every else result
+
+
+def _possible(test: Test, inner: Inner, parts: Sequence[exp.Expr], scope: SelectScope) -> Inner:
+    """Whether there is a row of which no column is known to differ: what is NULL may be equal."""
+    names = [exp.to_identifier(f"$y{i}", quoted=True) for i in range(inner.width)]
+    alias = exp.TableAlias(this=exp.to_identifier("$q", quoted=True), columns=names)
+    query = test.query.this if isinstance(test.query, exp.Subquery) else test.query
+    tests = [exp.Not(this=exp.Is(this=exp.Paren(this=exp.EQ(this=exp.column(n.copy()), expression=p.copy())),
+                                 expression=exp.false())) for n, p in zip(names, parts, strict=True)]
+    some = exp.Select(expressions=[exp.Literal.number(1)], where=exp.Where(this=all_of(tests)),
+                      from_=exp.From(this=exp.Subquery(this=query.copy(), alias=alias)))
+    return summary(planned_inner(some, scope, whole=True), scope, "match")
 
 
 def _with_one(test: Test) -> exp.Expr:
@@ -176,13 +215,25 @@ def test_of(tree: exp.Expr) -> Test | None:
         found = test_of(bare.this)
         return replace(found, tree=tree, negated=not found.negated) if found is not None else None
     if isinstance(bare, exp.Exists):
-        return Test(tree, bare.this)
+        return Test(tree, _any_row(bare.this))
     if isinstance(bare, exp.In) and bare.args.get("query") is not None:
         return Test(tree, bare.args["query"], bare.this)
     if isinstance(bare, exp.Binary) and isinstance(bare.expression, exp.Any | exp.All) and type(bare) in _SIGNS:
         every = isinstance(bare.expression, exp.All)
         return Test(tree, bare.expression.this, bare.this, _SIGNS[type(bare)], every)
     return None
+
+
+def _any_row(query: exp.Expr) -> exp.Expr:
+    """`query` without a LIMIT that leaves a row, which is all that EXISTS asks for."""
+    limit = query.args.get("limit")
+    count = limit.expression if limit is not None else None
+    if query.args.get("offset") or not (isinstance(count, exp.Literal) and count.is_int and int(count.name)):
+        return query
+    bare = query.copy()
+    bare.set("limit", None)
+    bare.set("order", None)
+    return bare
 
 
 # ----------------------------------------------------------------------------------- conditions of a clause

@@ -1,7 +1,7 @@
 """Any correlation: the values that a subquery reads of the rows around it become a table that it is joined to.
 
-`(SELECT COUNT(*) FROM s WHERE s.w < t.v)` is `SELECT COUNT(*), $c0 FROM $around CROSS JOIN s WHERE s.w < $c0
-GROUP BY $c0`, with the distinct `v` of `t` in `$around`: one answer for each of them, which the rows of `t` find by
+`(SELECT COUNT(*) FROM s WHERE s.w < t.v)` is `SELECT COUNT(*), $a0 AS $c0 FROM $around CROSS JOIN s WHERE s.w < $a0
+GROUP BY $a0`, with the distinct `v` of `t` in `$around`: one answer for each of them, which the rows of `t` find by
 `$c0 IS NOT DISTINCT FROM v`. So a subquery that reads rows around it in any clause, and within subqueries of its own,
 is one that compares keys. (Seshadri et al., "Complex Query Decorrelation", 1996; Neumann and Kemper, "Unnesting
 Arbitrary Queries", 2015.) What plain equalities say needs no such table: see `planner.correlation`.
@@ -37,6 +37,7 @@ def unnested(query: exp.Expr, used: Sequence[exp.Expr], names: Sequence[str], sc
     """
     if scope.relation is None or not used:
         return None
+    query = _tested(query, names)
     columns = list(dict.fromkeys(c.copy() for c in used))
     table = _around(columns, scope)
     bare = _replaced(query, {u.meta[_PLACE]: columns.index(u) for u in used if _PLACE in u.meta}, table)
@@ -50,12 +51,29 @@ def unnested(query: exp.Expr, used: Sequence[exp.Expr], names: Sequence[str], sc
     return made, lifted
 
 
+def _tested(query: exp.Expr, names: Sequence[str]) -> exp.Expr:
+    """HAVING without GROUP BY as a test of the one row that the aggregates are."""
+    having = query.args.get("having")
+    if not isinstance(query, exp.Select) or having is None or query.args.get("group") is not None:
+        return query
+    inner = query.copy()
+    inner.set("having", None)
+    own = [f"$y{i}" for i in range(len(names))]
+    values = [*(i.unalias().copy() for i in query.expressions), having.this.copy()]
+    inner.set("expressions", [exp.alias_(v, n, quoted=True) for v, n in zip(values, [*own, "$h"], strict=True)])
+    for key in ("order", "limit", "offset"):
+        inner.set(key, None)
+    return exp.Select(expressions=[exp.alias_(_column(y), n, quoted=True) for y, n in zip(own, names, strict=True)],
+                      from_=exp.From(this=exp.Subquery(this=inner, alias=exp.TableAlias(this=_name("$q")))),
+                      where=exp.Where(this=_column("$h")))
+
+
 def _around(columns: Sequence[exp.Expr], scope: SelectScope) -> str:
     """The name by which the planner knows the distinct values of `columns`."""
     from streamsql.planner.query import projected
 
     assert scope.relation is not None
-    items = [(_key(i), replace(scope.binder.bind(c), time="")) for i, c in enumerate(columns)]
+    items = [(_around_key(i), replace(scope.binder.bind(c), time="")) for i, c in enumerate(columns)]
     distinct = scope.planner.distinct(projected(scope.relation, items, None))
     known = scope.planner.sources.around
     name = next((n for n, r in known.items() if r.node == distinct.node), f"$around{len(known)}")
@@ -70,7 +88,7 @@ def _replaced(query: exp.Expr, used: Mapping[int, int], table: str) -> exp.Expr:
     for column in list(copy.find_all(exp.Column)):
         at = used.get(column.meta.get(_PLACE, -1))
         if at is not None:
-            column.replace(_column(_key(at), table))
+            column.replace(_column(_around_key(at), table))
     return copy
 
 
@@ -89,18 +107,21 @@ def _widened(query: exp.Expr, table: str, width: int) -> exp.Expr | None:
 
 
 def _joined(query: exp.Select, table: str, width: int) -> exp.Select | None:
-    if _reads_below(query, table) or (query.args.get("having") is not None and query.args.get("group") is None):
-        return None
-    keys = [_column(_key(i), table) for i in range(width)]
+    keys = [_column(_around_key(i), table) for i in range(width)]
     item, source = exp.Table(this=_name(table)), query.args.get("from_")
     joins = [*((source.this.args.get("joins") or ()) if source is not None else ()), *(query.args.get("joins") or ())]
+    below = _reads_below(query, table)
     if source is None:
         query.set("from_", exp.From(this=item))
     elif any(str(j.args.get("side") or "").upper() in ("RIGHT", "FULL") for j in joins):
+        if below:
+            return None
         query.set("joins", [*joins, exp.Join(this=item, kind="CROSS")])
     else:
         query.set("from_", exp.From(this=item))
         query.set("joins", [exp.Join(this=source.this, kind="CROSS"), *joins])
+        if below:
+            _made_lateral(query.args["joins"], table)
     for window in _own(query, exp.Window):
         window.set("partition_by", [*(window.args.get("partition_by") or ()), *(k.copy() for k in keys)])
     group = query.args.get("group")
@@ -114,14 +135,18 @@ def _joined(query: exp.Select, table: str, width: int) -> exp.Select | None:
 
 
 def _reads_below(query: exp.Select, table: str) -> bool:
-    """A subquery in FROM reads `table`, which it cannot."""
+    """A subquery in FROM reads `table`."""
     places = [query.args.get("from_"), *(query.args.get("joins") or ())]
-    for place in places:
-        for column in place.find_all(exp.Column) if place is not None else ():
-            inside = column.find_ancestor(exp.Query, exp.Lateral)
-            if column.table == table and inside is not query and not isinstance(inside, exp.Lateral):
-                return True
-    return False
+    found = [c for place in places if place is not None for c in place.find_all(exp.Column) if c.table == table]
+    return any(c.find_ancestor(exp.Query) is not query for c in found)
+
+
+def _made_lateral(joins: Sequence[exp.Join], table: str) -> None:
+    """The subqueries in FROM that read `table`, which stands before them, do so as LATERAL."""
+    for join in joins:
+        item = join.this
+        if isinstance(item, exp.Subquery) and any(c.table == table for c in item.find_all(exp.Column)):
+            join.set("this", exp.Lateral(this=exp.Subquery(this=item.this), alias=item.args.get("alias")))
 
 
 def _ranked(query: exp.Expr, names: Sequence[str], width: int) -> exp.Expr | None:
@@ -186,6 +211,10 @@ def _own(query: exp.Select, kind: type[exp.Window]) -> list[exp.Window]:
 def _shallow(tree: exp.Expr) -> list[exp.Expr]:
     """What is in `tree`, but not in its subqueries."""
     return list(tree.walk(prune=lambda n: isinstance(n, exp.Query)))
+
+
+def _around_key(index: int) -> str:
+    return f"$a{index}"
 
 
 def _key(index: int) -> str:
