@@ -336,7 +336,7 @@ FUNCTIONS = (
     Function("PARSE_JSON", "PARSE_JSON(string [, allow_duplicate_keys])", ("string?", "boolean"), VARIANT,
              _once("f_json_sorted({0})"), "JSON text as a VARIANT; an error if it is none.",
              "PARSE_JSON('1') IS NOT NULL", optional=1),
-    Function("TRY_PARSE_JSON", "TRY_PARSE_JSON(string [, allow_duplicate_keys])", ("string?", "boolean"), VARIANT,
+    Function("TRY_PARSE_JSON", "TRY_PARSE_JSON(string [, allow_duplicate_keys])", ("string", "boolean"), VARIANT,
              _once("f_json_tried({0})"), "JSON text as a VARIANT; NULL if it is none.",
              "TRY_PARSE_JSON('bad') IS NULL", optional=1, nulls="always"),
 )
