@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from streamsql.sql.literals import interval_value
+from streamsql.sql.literals import interval_type, interval_value
+from streamsql.sql.spans import span_of
 from streamsql.sql.sugar import duration
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ def join_within(rules: MatchRules) -> list[exp.Expression]:
     else:
         before = duration(rules)
         after = before.copy()
+    for length in (before, after):
+        if isinstance(length, exp.Interval) and "MONTH" in interval_type(length).root:
+            rules.fail("a join WITHIN months has no length", span_of(length) or rules.here(),
+                       hint="a month is not always as long as another: write it in days")
     if rules.at("GRACE"):
         rules.fail("a join has no GRACE PERIOD", rules.here(),
                    hint="how late rows may be is said by the table: WATERMARK FOR ts AS ts - INTERVAL '10' SECOND")
