@@ -20,10 +20,11 @@ from streamsql.planner.options import FormatUse, TableOptions, table_options
 from streamsql.planner.query import QueryPlanner
 from streamsql.planner.scans import Extra, given_options, pruned, sink_spec
 from streamsql.planner.scope import Field
-from streamsql.planner.sinks import keyed, keys_of, require_taken
+from streamsql.planner.selects import STRICT
+from streamsql.planner.sinks import keyed, keys_of, require_key, require_taken
 from streamsql.sql import exp, span_of
 from streamsql.sql import statements as sql
-from streamsql.values.binder import cast
+from streamsql.values.binder import cast, implicitly_castable
 
 ENFORCER = "table.exec.sink.not-null-enforcer"
 
@@ -47,6 +48,10 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
             detail="Sink: " + _listed(targets),
             hint="Select as many columns, or name the sink's: INSERT INTO t (a, b) SELECT ….",
         )
+    strict = settings.get(STRICT, "false").lower() == "true"
+    if strict and sum(f.time == "rowtime" for f in relation.fields) > 1:
+        raise PlanError("a table is given at most one rowtime in strict mode", span_of(statement.query),
+                        hint="CAST the others AS TIMESTAMP(3).")
     places = _places(statement.query, len(targets))
     given = {t.name: _cast(f, t, place) for t, f, place in zip(targets, relation.fields, places, strict=True)}
     columns = []
@@ -63,6 +68,8 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
         columns.append((column.name, value.sql))
     node = emitting(relation.node, statement.emit, statement.every_ms, statement.span)
     keys = keys_of(node, tuple(columns), table)
+    if strict and not statement.conflict:
+        require_key(keys, table, settings, span_of(statement.query))
     return _insert(statement, table, pruned(node), tuple(columns), keys, settings, extra)
 
 
@@ -99,14 +106,18 @@ def _places(query: exp.Expr, columns: int) -> list[Span | None]:
 
 
 def _cast(field: Field, target: TableColumn, place: Span | None) -> Typed:
-    try:
-        return cast(field.typed(), target.type.as_nullable(), implicit=True)
-    except SQLTypeError as error:
+    """The value as the column takes it, cut to its length, which coercion elsewhere does not do."""
+    given, taken = field.type, target.type.as_nullable()
+    fixed = taken.root in ("CHAR", "BINARY")
+    if not implicitly_castable(given, taken) or (fixed and given.root not in (taken.root, "NULL")):
         raise SQLTypeError(
             f'column "{target.name}" is {target.type}, the query gives {field.type}',
             place,
             hint=f"Write CAST(… AS {_plain(target.type)}).",
-        ) from error
+        )
+    lengths = given.root != "NULL" and (taken.is_character or taken.is_binary)
+    fits = given.precision == taken.precision or (not fixed and given.precision < taken.precision)
+    return cast(field.typed(), taken, implicit=not lengths or fits)
 
 
 def _plain(type_: DataType) -> str:

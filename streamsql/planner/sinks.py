@@ -20,6 +20,7 @@ from streamsql.planner.catalog import Table
 from streamsql.planner.changelogs import changes_of
 
 MATERIALIZE = "table.exec.sink.upsert-materialize"
+REQUIRE = "table.exec.sink.require-on-conflict"
 
 Columns = tuple[tuple[str, str], ...]
 """(column of the table, DuckDB text over the query's columns), in the order of the table."""
@@ -59,6 +60,16 @@ def keyed(node: Node, columns: Columns, keys: Iterable[frozenset[str]], table: T
     rows = Project((node,), schema, node.append_only, node.hidden, columns, None)
     upsert = Upsert((rows,), schema, False, (DIFF,), table.primary_key, materialized)
     return upsert, tuple((c.name, quote(c.name)) for c in table.persisted)
+
+
+def require_key(keys: Iterable[frozenset[str]], table: Table, settings: Mapping[str, str], span: Span | None) -> None:
+    """Raises PlanError, as Flink does, where rows of different keys of the query may have one key of a table with
+    upserts, and the statement does not say what then."""
+    wanted = settings.get(REQUIRE, "true").lower() == "true" and settings.get(MATERIALIZE, "AUTO").upper() == "AUTO"
+    if not wanted or changes_of(table, write=True) != "upsert" or any(key <= set(table.primary_key) for key in keys):
+        return
+    raise PlanError(f'rows of the query may have the same key ({", ".join(table.primary_key)}) of "{table.name}"', span,
+                    hint="Say that the last one counts: INSERT INTO … SELECT … ON CONFLICT DO DEDUPLICATE.")
 
 
 def require_taken(node: Node, table: Table, span: Span | None) -> None:

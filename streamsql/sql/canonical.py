@@ -122,7 +122,8 @@ def _insert(statement: Insert) -> str:
     how = "OVERWRITE" if statement.overwrite else "INTO"
     hint = f" /*+ OPTIONS({_options(statement.options)}) */" if statement.options else ""
     columns = f" ({_names(statement.columns)})" if statement.columns else ""
-    return f"INSERT {how} {_name(statement.table)}{hint}{columns} {_sql(statement.query)}{_emit(statement)}"
+    conflict = f" ON CONFLICT DO {statement.conflict.upper()}" if statement.conflict else ""
+    return f"INSERT {how} {_name(statement.table)}{hint}{columns} {_sql(statement.query)}{_emit(statement)}{conflict}"
 
 
 def _create(statement: CreateTable | CreateView | CreateFunction | CreateMaterialized, kind: str) -> str:

@@ -130,8 +130,18 @@ class ScriptRules(ForeignRules):
         query = self.query()
         emit, every_ms = self.emission()
         return Insert(
-            self.source, self.since(start), name, columns, query, overwrite, options, emit, every_ms
+            self.source, self.since(start), name, columns, query, overwrite, options, emit, every_ms, self._conflict()
         )
+
+    def _conflict(self) -> Literal["", "deduplicate"]:
+        if not self.at("ON"):
+            return ""
+        self.expect("ON", "CONFLICT", "DO")
+        if not self.at("DEDUPLICATE"):
+            self.fail("ON CONFLICT only knows DO DEDUPLICATE here", self.here(),
+                      hint="it keeps all rows of a key, and gives the last of them")
+        self.expect("DEDUPLICATE")
+        return "deduplicate"
 
     def _hint_options(self) -> tuple[OptionDef, ...]:
         if not self.at("/*+"):

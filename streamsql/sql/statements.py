@@ -153,7 +153,8 @@ class Drop(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Insert(Statement):
-    """`INSERT INTO|OVERWRITE t [/*+ OPTIONS(…) */] [(columns)] query [EMIT …]`; emit as in Select."""
+    """`INSERT INTO|OVERWRITE t [/*+ OPTIONS(…) */] [(columns)] query [EMIT …] [ON CONFLICT DO …]`; emit as in
+    Select. `conflict`: what to do with rows of different keys of the query that have one key of the table."""
 
     table: Name
     columns: tuple[Name, ...]
@@ -162,6 +163,7 @@ class Insert(Statement):
     options: tuple[OptionDef, ...] = ()
     emit: Literal["", "final", "changes", "every"] = ""
     every_ms: int = 0
+    conflict: Literal["", "deduplicate"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,8 @@ class _Job:
         self._session = session
         self._durable = durable
         self._text = ";\n".join(case["inserts"]) if case.get("inserts") else case["query"]
-        self._types = {name: [c.type for c in session.describe(name)] for name in (case.get("sinks") or {})}
+        self._types = {name: [c.type for c in session.describe(name) if c.kind != "computed"]
+                       for name in (case.get("sinks") or {})}
         self._taken: list[pa.Table] = []
         self.query = self._started()
 

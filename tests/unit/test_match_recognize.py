@@ -118,7 +118,7 @@ def expected(case: Case) -> list[Taken]:
 @st.composite
 def elements(draw: st.DrawFn) -> tuple[Element, ...]:
     """A pattern that Flink takes: it needs a row, and does not end with a greedy quantifier."""
-    found = []
+    found: list[Element] = []
     for number in range(draw(st.integers(1, 4))):
         low = draw(st.integers(1 if found and greedy(found[-1]) else 0, 2))
         high = draw(st.one_of(st.none(), st.integers(max(low, 1), 3 if low else 1)))
