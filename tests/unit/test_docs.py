@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.sql"))
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-FOR_LOOKING_UP = ("functions.md", "options.md")
+FOR_LOOKING_UP = ("functions.md", "options.md", "flink-differences.md")
 
 ASSUMED = {
     "sql.md": """
