@@ -93,7 +93,7 @@ def _keys(expressions: list[exp.Expr], scope: SelectScope) -> tuple[Key, ...]:
     keys: list[Key] = []
     taken: set[str] = set()
     for tree in expressions:
-        if isinstance(tree, exp.Literal):
+        if isinstance(tree, exp.Literal) and not tree.is_string:
             raise BindError(
                 "GROUP BY takes columns and expressions, not a position",
                 span_of(tree),
