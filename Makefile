@@ -55,6 +55,7 @@ truth: $(VENV)/.dev ## Compare with the answers recorded from Apache Flink (DIR=
 .PHONY: bench
 bench: $(VENV)/.dev broker ## Nexmark on a real broker, as ratios to what the client can read
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.operators
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Write the versions now installed into constraints.txt
