@@ -15,6 +15,7 @@ from streamsql.values.typed import Typed
 
 _MACRO = {"=": "f_eq", "<>": "f_neq", ">": "f_gt", ">=": "f_gte", "<": "f_lt", "<=": "f_lte"}
 _EQUALITY = ("=", "<>")
+_PERIODS = ("months", "days")
 _MOMENTS = ("date", "time", "timestamp", "ltz")
 
 Pair = tuple[Typed, Typed]
@@ -24,7 +25,7 @@ def compare(sign: str, left: Typed, right: Typed, span: Span | None = None, zone
     """`left sign right`. Raises SQLTypeError if Flink does not compare the two."""
     a, b = aligned(sign, left, right, span, zone)
     nullable = left.type.nullable or right.type.nullable
-    if family(a.type) != family(b.type) and not (a.type.is_numeric and b.type.is_numeric):
+    if _never_equal(a, b):
         sql = f"CASE WHEN {a.sql} IS NOT NULL AND {b.sql} IS NOT NULL THEN {'false' if sign == '=' else 'true'} END"
         return _boolean(f"({sql})", nullable, a, b)
     if a.sql == b.sql and a.deterministic and sign in _EQUALITY:
@@ -51,7 +52,15 @@ def _of_floats(sign: str, a: Typed, b: Typed, unordered: Sequence[Typed]) -> str
 def distinct(left: Typed, right: Typed, span: Span | None = None, zone: str = UTC, *, equal: bool) -> Typed:
     """`left IS [NOT] DISTINCT FROM right`: never NULL."""
     a, b = aligned("=", left, right, span, zone)
+    if _never_equal(a, b):
+        sql = f"{a.sql} IS NULL AND {b.sql} IS NULL"
+        return _boolean(f"({sql})" if equal else f"(NOT ({sql}))", False, a, b)
     return _boolean(f"({a.sql} IS {'NOT ' if equal else ''}DISTINCT FROM {b.sql})", False, a, b)
+
+
+def _never_equal(a: Typed, b: Typed) -> bool:
+    """Whether no value of the one is a value of the other."""
+    return family(a.type) != family(b.type) and not (a.type.is_numeric and b.type.is_numeric)
 
 
 def between(value: Typed, low: Typed, high: Typed, span: Span | None = None, zone: str = UTC, *,
@@ -74,6 +83,8 @@ def among(value: Typed, listed: Sequence[Typed], span: Span | None = None, zone:
         kinds = ", ".join(dict.fromkeys(str(v.type.as_nullable()) for v in listed))
         raise SQLTypeError(f"IN takes values of one type, not {kinds}", span, hint="write CAST on some")
     pairs = [aligned("=", *_as_texts(value, v), span, zone) for v in listed]
+    if any(_never_equal(a, b) for a, b in pairs):
+        raise _incomparable(value, listed[0], span)
     if all(a.sql == pairs[0][0].sql for a, _ in pairs) and value.type.root not in APPROXIMATE:
         members = ", ".join(b.sql for _, b in pairs)
         return _boolean(f"({pairs[0][0].sql} IN ({members}))", nullable, value, *listed)
@@ -148,6 +159,11 @@ def _unless_equal(rule: Rule) -> Rule:
     return lambda sign, left, right, zone: None if sign in _EQUALITY else rule(sign, left, right, zone)
 
 
+def _unequal(sign: str, left: Typed, right: Typed, zone: str) -> Pair | None:
+    """Flink finds no text equal to an interval, and no order between them."""
+    return (left, right) if sign in _EQUALITY else None
+
+
 def _shown(sign: str, left: Typed, right: Typed, zone: str) -> Pair:
     """A boolean is compared with a text as the text TRUE or FALSE."""
     return cast(left, STRING, zone=zone), cast(right, STRING, zone=zone)
@@ -158,6 +174,8 @@ _RULES: dict[tuple[str, str], Rule] = {
     **{(kind, "string"): _right_read for kind in _MOMENTS},
     **{("string", kind): _unless_equal(_left_read) for kind in ("integer", "decimal", "approximate")},
     **{(kind, "string"): _unless_equal(_right_read) for kind in ("integer", "decimal", "approximate")},
+    **{("string", kind): _unequal for kind in _PERIODS},
+    **{(kind, "string"): _unequal for kind in _PERIODS},
     ("string", "boolean"): _shown,
     ("boolean", "string"): _shown,
 }

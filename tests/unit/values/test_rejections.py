@@ -12,6 +12,8 @@ from tests.unit.values.expressions import bind
     ("1 + TRUE", "cannot apply + to INT and BOOLEAN", 7),
     ("'555' * 2.0", "cannot apply * to CHAR(3) and DECIMAL(2, 1)", 7),
     ("1 = '1'", "cannot compare INT with CHAR(1)", 7),
+    ("'1' < INTERVAL '1' DAY", "cannot compare CHAR(1) with INTERVAL SECOND(3)", 7),
+    ("'1' IN (INTERVAL '1' DAY)", "cannot compare CHAR(1) with INTERVAL SECOND(3)", 7),
     ("ARRAY[1] < ARRAY[2]", "cannot compare ARRAY<INT NOT NULL> with ARRAY<INT NOT NULL>", 7),
     ("TRUE AND 1", "AND takes booleans, not INT", 16),
     ("TRUE AND NULL", "AND takes booleans, not NULL", 16),
