@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from streamsql.core.types import APPROXIMATE, BOOLEAN, STRING
+from streamsql.core.types import APPROXIMATE, BOOLEAN, NULL, STRING, DataType
 from streamsql.errors import Span, SQLTypeError
 from streamsql.values import macros
 from streamsql.values.casts import UTC, cast
 from streamsql.values.conversions import family
 from streamsql.values.let import let
-from streamsql.values.promotion import common_type
+from streamsql.values.promotion import MAX_PRECISION, common_type
 from streamsql.values.typed import Typed
 
 _MACRO = {"=": "f_eq", "<>": "f_neq", ">": "f_gt", ">=": "f_gte", "<": "f_lt", "<=": "f_lte"}
 _EQUALITY = ("=", "<>")
+_WHOLE_DIGITS = 20
+"""Digits before the point of a text read as a decimal, at least."""
 _PERIODS = ("months", "days")
 _MOMENTS = ("date", "time", "timestamp", "ltz")
 
@@ -147,16 +149,33 @@ def _refuse(sign: str, left: Typed, right: Typed, zone: str) -> None:
 
 def _left_read(sign: str, left: Typed, right: Typed, zone: str) -> Pair:
     """The text on the left is read as what is on the right."""
-    return cast(left, right.type.as_nullable(), zone=zone), right
+    return cast(left, _reading(right.type), zone=zone), right
 
 
 def _right_read(sign: str, left: Typed, right: Typed, zone: str) -> Pair:
-    return left, cast(right, left.type.as_nullable(), zone=zone)
+    return left, cast(right, _reading(left.type), zone=zone)
 
 
-def _unless_equal(rule: Rule) -> Rule:
-    """Flink orders a number and a text, but finds no equality between them."""
-    return lambda sign, left, right, zone: None if sign in _EQUALITY else rule(sign, left, right, zone)
+def _reading(type_: DataType) -> DataType:
+    """What a text is read as next to `type_`: a decimal has room for more digits on either side of its point."""
+    if type_.root != "DECIMAL":
+        return type_.as_nullable()
+    scale = max(type_.scale, MAX_PRECISION - max(type_.precision - type_.scale, _WHOLE_DIGITS))
+    return DataType("DECIMAL", precision=MAX_PRECISION, scale=scale)
+
+
+def _number(rule: Rule) -> Rule:
+    """Flink orders a number and a text, but finds no equality between them, unless one is known to be NULL."""
+    def found(sign: str, left: Typed, right: Typed, zone: str) -> Pair | None:
+        if _is_null(left) or _is_null(right):
+            return _shown(sign, left, right, zone)
+        return None if sign in _EQUALITY else rule(sign, left, right, zone)
+    return found
+
+
+def _is_null(value: Typed) -> bool:
+    """Whether this is `CAST(NULL AS …)`."""
+    return value.sql == cast(Typed("NULL", NULL), value.type).sql
 
 
 def _unequal(sign: str, left: Typed, right: Typed, zone: str) -> Pair | None:
@@ -172,8 +191,8 @@ def _shown(sign: str, left: Typed, right: Typed, zone: str) -> Pair:
 _RULES: dict[tuple[str, str], Rule] = {
     **{("string", kind): _left_read for kind in _MOMENTS},
     **{(kind, "string"): _right_read for kind in _MOMENTS},
-    **{("string", kind): _unless_equal(_left_read) for kind in ("integer", "decimal", "approximate")},
-    **{(kind, "string"): _unless_equal(_right_read) for kind in ("integer", "decimal", "approximate")},
+    **{("string", kind): _number(_left_read) for kind in ("integer", "decimal", "approximate")},
+    **{(kind, "string"): _number(_right_read) for kind in ("integer", "decimal", "approximate")},
     **{("string", kind): _unequal for kind in _PERIODS},
     **{(kind, "string"): _unequal for kind in _PERIODS},
     ("string", "boolean"): _shown,
