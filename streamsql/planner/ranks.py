@@ -27,7 +27,7 @@ from streamsql.operators.top_n import TopN
 from streamsql.operators.window_rank import WindowRank
 from streamsql.planner.relational import TableLeaf, Whole
 from streamsql.planner.scope import Relation, Window
-from streamsql.sql import exp
+from streamsql.sql import exp, span_of
 
 if TYPE_CHECKING:
     from streamsql.planner.overs import Over
@@ -201,8 +201,11 @@ def bounded(source: Relation, condition: exp.Expr, scope: SelectScope) -> tuple[
         known.end = high if known.end is None or (high is not None and high < known.end) else known.end
     node = source.node
     for column, bounds in ranges.items():
+        ranked = columns[column]
+        if bounds.end is None and ranked.strict and not any(_reads(part, scope, column) for part in left):
+            raise PlanError("the end of a rank is not given: strict mode takes the first rows only, as Flink does",
+                            span_of(condition), hint="Add the last rank: rn <= 10.")
         if bounds.end is not None:
-            ranked = columns[column]
             node = _replaced(node, ranked, _top(ranked, bounds.start, bounds.end))
     if node is source.node:
         return source, condition
@@ -210,6 +213,10 @@ def bounded(source: Relation, condition: exp.Expr, scope: SelectScope) -> tuple[
     for part in left:
         rest = part if rest is None else exp.And(this=rest, expression=part)
     return replace(source, node=node), rest
+
+
+def _reads(tree: exp.Expr, scope: SelectScope, column: str) -> bool:
+    return any(_column(c, scope, {column}) for c in tree.find_all(exp.Column) if scope.has(c))
 
 
 def _conjuncts(tree: exp.Expr) -> list[exp.Expr]:
