@@ -6,14 +6,14 @@ from itertools import product
 
 from streamsql.core.batch import DIFF, SEQ, WATERMARK
 from streamsql.core.schema import Column, Schema, quote
-from streamsql.errors import BindError
+from streamsql.errors import BindError, PlanError
 from streamsql.operators.group_aggregate import GroupAggregate
 from streamsql.planner.relational import constant
 from streamsql.planner.scope import Field, Relation, Window
 from streamsql.planner.selects import AggregateScope, Key, SelectScope, aggregate_name
 from streamsql.planner.subqueries import attach
 from streamsql.planner.windowing import window_aggregate
-from streamsql.sql import exp, span_of
+from streamsql.sql import GROUP_WINDOW, WindowTable, exp, span_of
 
 _Sets = list[tuple[exp.Expr, ...]]
 
@@ -31,6 +31,8 @@ def _holds(tree: exp.Expr) -> bool:
 def grouped(tree: exp.Select, source: Relation, scope: SelectScope) -> tuple[Relation, AggregateScope]:
     """The relation above GROUP BY, and the scope of what may stand there."""
     expressions, sets = _grouping(tree.args.get("group"))
+    if sets and scope.binder.strict:
+        _refuse_group_window(tree)
     keys = _keys(expressions, scope)
     above = AggregateScope(scope, keys, grouped=bool(keys) and all(sets))
     for clause in [*tree.expressions, tree.args.get("having"), tree.args.get("order")]:
@@ -42,6 +44,17 @@ def grouped(tree: exp.Select, source: Relation, scope: SelectScope) -> tuple[Rel
     if window is not None and not constant(source.node) and _windowed(window, keys, indexes):
         return window_aggregate(source, window, above, indexes), above
     return _group_aggregate(source, above, indexes), above
+
+
+def _refuse_group_window(tree: exp.Select) -> None:
+    """Raises PlanError for TUMBLE, HOP or SESSION itself beside grouping sets, which Flink has no plan for."""
+    source = tree.args.get("from_")
+    made = source.this if source is not None else None
+    if isinstance(made, WindowTable) and made.meta.get(GROUP_WINDOW):
+        function = str(made.args["function"]).upper()
+        raise PlanError(f"{function} in GROUP BY does not go with grouping sets in strict mode, nor in Flink",
+                        span_of(tree.args["group"]) or span_of(tree),
+                        hint=f"Write FROM TABLE({function}(TABLE t, DESCRIPTOR(ts), …)) and group by its columns.")
 
 
 def _collect(tree: exp.Expr, scope: AggregateScope) -> None:
