@@ -40,7 +40,8 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
     if statement.options:
         table = replace(table, options={**table.options, **{o.key: o.value for o in statement.options}})
     targets = _targets(statement, table)
-    relation = QueryPlanner(catalog, settings, statement.source, nulls=True).plan(statement.query)
+    strict = settings.get(STRICT, "false").lower() == "true"
+    relation = QueryPlanner(catalog, settings, statement.source, nulls=not strict).plan(statement.query)
     if len(relation.fields) != len(targets):
         raise SQLTypeError(
             f'"{table.name}" takes {len(targets)} columns, the query gives {len(relation.fields)}',
@@ -48,7 +49,6 @@ def plan_insert(statement: sql.Insert, catalog: Catalog, settings: Mapping[str, 
             detail="Sink: " + _listed(targets),
             hint="Select as many columns, or name the sink's: INSERT INTO t (a, b) SELECT ….",
         )
-    strict = settings.get(STRICT, "false").lower() == "true"
     if strict and sum(f.time == "rowtime" for f in relation.fields) > 1:
         raise PlanError("a table is given at most one rowtime in strict mode", span_of(statement.query),
                         hint="CAST the others AS TIMESTAMP(3).")

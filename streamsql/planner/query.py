@@ -35,7 +35,7 @@ class QueryPlanner:
     """Plans the queries of one statement.
 
     source is attached to every SQLError that leaves; views attach their own first.
-    nulls is True if a column may be an untyped NULL: an INSERT gives it the sink's type.
+    nulls is True if a column may be an untyped NULL: outside strict mode an INSERT gives it the sink's type.
     live is True if a materialized table is read as its query, whose rows go on changing.
     """
 
