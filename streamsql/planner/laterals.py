@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from streamsql.core.schema import Column, Schema, text_literal
+from streamsql.core.schema import Column, Schema, quote, text_literal
+from streamsql.core.typed import Typed
 from streamsql.core.types import INT, DataType
 from streamsql.errors import BindError, PlanError, SQLTypeError, did_you_mean
 from streamsql.operators.table_function import TableFunction
@@ -19,13 +20,18 @@ from streamsql.values.user import UserFunction
 if TYPE_CHECKING:
     from streamsql.planner.sources import Sources
 
+_ROW = quote("$row")
+
 
 def is_table_function(tree: exp.Expr) -> bool:
     return isinstance(tree, exp.Unnest) or (isinstance(tree, exp.Lateral) and isinstance(tree.this, exp.Anonymous))
 
 
 def lateral_join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope | None) -> Relation:
-    """`left [CROSS | INNER | LEFT] JOIN LATERAL TABLE(f(…)) [ON …]`, or a comma."""
+    """`left [CROSS | INNER | LEFT] JOIN LATERAL TABLE(f(…)) [ON …]`, or a comma.
+
+    ON of a LEFT JOIN chooses among the function's rows: it reads their columns alone, as in Flink.
+    """
     from streamsql.planner.query import filtered
 
     method, side = (str(tree.args.get(k) or "").upper() for k in ("method", "side"))
@@ -33,23 +39,22 @@ def lateral_join(sources: Sources, tree: exp.Join, left: Relation, outer: Scope 
         raise PlanError("a table function is joined by CROSS JOIN, or by LEFT JOIN … ON TRUE", span_of(tree),
                         hint="FROM t, LATERAL TABLE(f(x)) AS a(b)")
     on = tree.args.get("on")
-    always = on is None or (isinstance(on, exp.Boolean) and bool(on.this))
-    if on is not None and side == "LEFT" and not always:
-        raise PlanError("LEFT JOIN of a table function takes ON TRUE only", span_of(on),
-                        hint="Filter the rows inside the function, or in WHERE.")
-    relation = table_function(sources, tree.this, left, outer, padded=side == "LEFT")
-    if on is None or always:
+    if isinstance(on, exp.Boolean) and on.this:
+        on = None
+    if side == "LEFT":
+        return table_function(sources, tree.this, left, outer, padded=True, chosen=on)
+    relation = table_function(sources, tree.this, left, outer)
+    if on is None:
         return relation
     scope = SelectScope(relation.fields, sources.planner, outer)
     return filtered(relation, boolean(scope.binder.bind(on), on, "ON"))
 
 
 def table_function(sources: Sources, tree: exp.Expr, left: Relation, outer: Scope | None, *,
-                   padded: bool = False) -> Relation:
-    """`left` with the columns of the function's rows, under the alias of `tree`."""
+                   padded: bool = False, chosen: exp.Expr | None = None) -> Relation:
+    """`left` with the columns of the function's rows, under the alias of `tree`; those for which `chosen` holds."""
     scope = SelectScope(left.fields, sources.planner, outer)
     text, names, types = _unnested(tree, scope) if isinstance(tree, exp.Unnest) else _called(sources, tree.this, scope)
-    text = f"nullif({text}, [])" if padded else text
     kinds = [t.as_nullable(t.nullable or padded) for t in types]
     columns: dict[str, str] = {}
     for name in names:
@@ -58,14 +63,37 @@ def table_function(sources: Sources, tree: exp.Expr, left: Relation, outer: Scop
             column, n = f"{name}${n}", n + 1
         columns[column] = name
     own = tuple(Field(name, column, kind) for name, column, kind in zip(names, columns, kinds, strict=True))
+    named = sources.named(replace(left, fields=own), tree).fields
+    if chosen is not None:
+        inside = [_Inside(f.name, name, kind, qualifier=f.qualifier)
+                  for f, name, kind in zip(named, names, types, strict=True)]
+        text = f"list_filter({text}, lambda {_ROW}: {_choice(sources, chosen, inside)})"
+    text = f"nullif({text}, [])" if padded else text
     schema = Schema((*left.node.schema, *(Column(f.column, f.type) for f in own)))
     node = TableFunction((left.node,), schema, left.node.append_only, left.node.hidden, text,
                          tuple(columns.items()), padded)
-    named = sources.named(Relation(node, own), tree)
-    taken = {f.qualifier for f in left.fields if f.qualifier} & {f.qualifier for f in named.fields}
+    taken = {f.qualifier for f in left.fields if f.qualifier} & {f.qualifier for f in named}
     if taken:
         raise BindError(f'"{min(taken)}" is in FROM twice', span_of(tree), hint="Give one of them an alias.")
-    return replace(left, node=node, fields=(*left.fields, *named.fields))
+    return replace(left, node=node, fields=(*left.fields, *named))
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside(Field):
+    """A column of a row of the function, before it is one of the join; `column` is the field of its STRUCT."""
+
+    def typed(self) -> Typed:
+        return Typed(f"struct_extract({_ROW}, {text_literal(self.column)})", self.type)
+
+
+def _choice(sources: Sources, on: exp.Expr, fields: Sequence[Field]) -> str:
+    """ON as DuckDB text over a row of the function. Raises PlanError where it reads anything else."""
+    scope = SelectScope(fields, sources.planner)
+    columns = list(on.find_all(exp.Column))
+    if not columns or on.find(exp.Query) or not all(scope.has(c) for c in columns):
+        raise PlanError("LEFT JOIN of a table function takes ON TRUE, or a condition on the function's columns alone",
+                        span_of(on), hint="Filter the rows inside the function, or in WHERE.")
+    return boolean(scope.binder.bind(on), on, "ON").sql
 
 
 Rows = tuple[str, Sequence[str], Sequence[DataType]]
