@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from streamsql.core.batch import DIFF
+from streamsql.errors import DataError
+
+
+def values(batch: pa.Table, name: str) -> list[Any]:
+    """A column as values of Python. Raises DataError for what Python has no value of."""
+    try:
+        given: list[Any] = batch[name].to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise DataError(f'"{name}" holds a time that Python has no value for',
+                        detail=str(error), hint="Select it as text: CAST(… AS STRING).") from error
+    return given
 
 
 def kinds(rows: pa.Table, key: Sequence[str] | None) -> pa.Array:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from streamsql.core.batch import DIFF
+from streamsql.core.changes import values
 
 
 def applied(batches: Sequence[pa.Table], shape: pa.Schema) -> pa.Table:
@@ -17,7 +18,9 @@ def applied(batches: Sequence[pa.Table], shape: pa.Schema) -> pa.Table:
     left: dict[str, list[object]] = {}
     for batch in batches:
         diffs = batch[DIFF].to_pylist()
-        for diff, row in zip(diffs, batch.select(shape.names).to_pylist(), strict=True):
+        columns = [values(batch, name) for name in shape.names]
+        rows = [dict(zip(shape.names, row)) for row in zip(*columns)] if columns else [{}] * batch.num_rows
+        for diff, row in zip(diffs, rows, strict=True):
             copies = left.setdefault(repr(row), [])
             if diff > 0:
                 copies.extend([row] * diff)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import pyarrow as pa
 
 from streamsql.core.batch import DIFF
+from streamsql.core.changes import values
 from streamsql.core.clock import Clock
 from streamsql.core.schema import Schema
 from streamsql.engine.changes import applied
@@ -265,7 +266,7 @@ class Query:
     def _each(self) -> Iterator[Change]:
         for batch in self.batches():
             diffs = batch[DIFF].to_pylist() if DIFF in batch.column_names else [1] * batch.num_rows
-            columns = [batch[name].to_pylist() for name in self.schema.names]
+            columns = [values(batch, name) for name in self.schema.names]
             rows = zip(*columns, strict=True) if columns else iter([()] * batch.num_rows)
             for diff, row in zip(diffs, rows, strict=True):
                 yield Change("+I" if diff > 0 else "-D", row)
@@ -281,7 +282,7 @@ class Query:
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The whole result as tuples."""
         table = self.arrow()
-        columns = [c.to_pylist() for c in table.columns]
+        columns = [values(table, name) for name in table.column_names]
         return list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
 
     def df(self) -> pd.DataFrame:

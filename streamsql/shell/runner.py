@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.text import Text
 
-from streamsql.core.changes import kinds
+from streamsql.core.changes import kinds, values
 from streamsql.errors import LINE_CELLS, InternalError, SQLError, StreamSQLError, UsageError
 from streamsql.shell.interrupts import Interrupts
 from streamsql.shell.progress import Progress
@@ -199,7 +199,7 @@ def changes_of(query: Query) -> Iterator[Sequence[Change]]:
         names = kinds(batch, query.update_key)
         for start in range(0, batch.num_rows, PORTION_ROWS):
             portion = batch.slice(start, PORTION_ROWS)
-            columns = [portion[name].to_pylist() for name in query.schema.names]
+            columns = [values(portion, name) for name in query.schema.names]
             yield list(zip(names.slice(start, PORTION_ROWS).to_pylist(), zip(*columns)))
 
 

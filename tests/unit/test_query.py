@@ -18,6 +18,16 @@ def test_rows_are_read_once() -> None:
             list(query)
 
 
+def test_a_year_that_python_lacks() -> None:
+    with streamsql.connect() as session:
+        year = "SELECT d + INTERVAL '1' DAY AS d FROM (VALUES (DATE '9999-12-31')) AS t(d)"
+        with pytest.raises(streamsql.DataError, match='"d" holds a time that Python has no value for'):
+            session.sql(year).fetchall()
+        with pytest.raises(streamsql.DataError, match='"d" holds a time that Python has no value for'):
+            list(session.sql(year))
+        assert session.sql(f"SELECT CAST(d AS STRING) FROM ({year})").fetchall() == [("10000-01-01",)]
+
+
 def test_a_loop_that_was_left_goes_on() -> None:
     with streamsql.connect() as session:
         query = session.sql("SELECT * FROM (VALUES (1), (2), (3)) AS t(n)")
