@@ -182,7 +182,7 @@ def _window(tree: exp.Window, scope: SelectScope) -> OverWindow:
     if keys:
         parts.append("PARTITION BY " + ", ".join(keys))
     order = tree.args.get("order")
-    values = [scope.binder.bind(o.this) for o in order.expressions] if order is not None else []
+    values = [_ordered_by(o.this, scope) for o in order.expressions] if order is not None else []
     terms = tuple(sort_key(o, v.sql) for o, v in zip(order.expressions if order else (), values, strict=True))
     if order is not None:
         parts.append("ORDER BY " + ", ".join(k.of(k.sql) for k in terms))
@@ -192,6 +192,13 @@ def _window(tree: exp.Window, scope: SelectScope) -> OverWindow:
         parts.append(text)
     return OverWindow(keys, terms, tuple(v.time for v in values), tuple(v.is_literal for v in values), frame,
                       " ".join(parts), span_of(order) if order is not None else None)
+
+
+def _ordered_by(tree: exp.Expr, scope: SelectScope) -> Typed:
+    """A term of ORDER BY; PROCTIME() itself is a time attribute, as a column of it is."""
+    value = scope.binder.bind(tree)
+    now = isinstance(tree, exp.Anonymous) and tree.name.upper() == "PROCTIME"
+    return replace(value, time="proctime") if now else value
 
 
 def sort_key(ordered: exp.Expr, sql: str) -> SortKey:
