@@ -45,7 +45,7 @@ class MemoryFeed:
         options = {"connector": "memory"}
         if self._case.partitions(name) > 1:
             options["partitions"] = str(self._case.partitions(name))
-            self._session.memory(name).declare(self._case.partitions(name))
+            self._session.namespace.table(name).declare(self._case.partitions(name))
         if self._case.signed(name):
             options["changelog-mode"] = "all"
         return {key: value for key, value in options.items() if key not in given}

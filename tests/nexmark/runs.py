@@ -121,7 +121,7 @@ class Runs:
             clock.advance_us(STEP_US)
 
     def _changes(self, session: Session) -> list[pa.Table]:
-        rows = session.memory(f"nexmark_{self._name}").rows()
+        rows = session.namespace.table(f"nexmark_{self._name}").rows()
         if DIFF not in rows.column_names:
             rows = rows.append_column(DIFF, pa.array([1] * rows.num_rows, pa.int32()))
         return [rows] if rows.num_columns > 1 else []
